@@ -1,0 +1,1 @@
+//! The device side for Linux: verify, download, install, confirm or roll back.

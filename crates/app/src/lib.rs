@@ -1,0 +1,1 @@
+//! The application: one command table for every host.

@@ -1,0 +1,1 @@
+//! The backend: device API, push, links, operator API, rollout executor.

@@ -1,0 +1,3 @@
+//! Fleetseal on the command line.
+
+fn main() {}

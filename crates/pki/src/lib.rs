@@ -1,0 +1,1 @@
+//! Certificate profiles, CSR policy and issuing, given a signer. Pure.

@@ -1,0 +1,1 @@
+//! Simulated fleets that speak the real protocols.

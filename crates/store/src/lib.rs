@@ -1,0 +1,1 @@
+//! The backend state: one trait, SQLite with group commit, content-addressed artifacts.

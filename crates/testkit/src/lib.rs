@@ -1,0 +1,1 @@
+//! Fake clock, throwaway keys, fault-injecting transports. For tests only.

@@ -1,0 +1,1 @@
+//! rustls configurations, peer identity and live reload.

@@ -1,0 +1,1 @@
+//! The local key vault: sealed key file, slots, locking, generations, audit log.

@@ -1,0 +1,1 @@
+//! The suites at the boundaries: real backend, agents and commands on loopback.

@@ -1,0 +1,3 @@
+//! Set-up, tests, tidy and benches of this repository.
+
+fn main() {}
