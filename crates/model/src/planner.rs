@@ -5,9 +5,9 @@
 
 use crate::{DeploymentState, FailureThreshold, Gate, Percent, Policy, RolloutState, UnixTime};
 
-/// How many deployments stand in each state.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+/// How many deployments stand in each state. On the wire it is a map that leaves out the zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(type = "{ [state in DeploymentState]?: number }"))]
 pub struct Counts {
     by_state: [u32; DeploymentState::ALL.len()],
 }
@@ -112,6 +112,25 @@ impl Counts {
     /// How many of the states that `which` picks.
     pub fn of(&self, which: impl Fn(DeploymentState) -> bool) -> u32 {
         DeploymentState::ALL.into_iter().filter(|state| which(*state)).map(|state| self.get(state)).sum()
+    }
+}
+
+impl serde::Serialize for Counts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            DeploymentState::ALL.into_iter().map(|state| (state, self.get(state))).filter(|(_, n)| *n > 0),
+        )
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Counts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = std::collections::BTreeMap::<DeploymentState, u32>::deserialize(deserializer)?;
+        let mut counts = Self::default();
+        for (state, n) in map {
+            counts.add(state, n);
+        }
+        Ok(counts)
     }
 }
 

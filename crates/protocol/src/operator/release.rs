@@ -1,0 +1,188 @@
+use model::{
+    ArtifactId, Component, Digest, HardwareRevision, InstallerName, ModelName, PersonName, ReleaseId,
+    ReleaseState, SecurityCounter, SpkiDigest, TargetName, UnixTime, Version,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Base64;
+
+/// One artifact of a release, as it will stand in the TUF targets.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct ReleaseArtifact {
+    /// Its TUF target name.
+    pub target: TargetName,
+    /// SHA-256 of the plaintext.
+    pub digest: Digest,
+    /// Length of the plaintext in bytes.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub length: u64,
+    /// For which devices.
+    pub model: ModelName,
+    /// For which revisions of their hardware.
+    pub hardware_revisions: Vec<HardwareRevision>,
+    /// What it updates.
+    pub component: Component,
+    /// Its version.
+    pub version: Version,
+    /// Its security counter.
+    pub security_counter: SecurityCounter,
+    /// Who writes it on the device.
+    pub installer: InstallerName,
+}
+
+/// Proposes a release: the whole next targets metadata, unsigned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProposeRelease {
+    /// A fresh id.
+    pub id: ReleaseId,
+    /// What people call it.
+    pub version: Version,
+    /// What changed, for people.
+    pub notes: String,
+    /// Its artifacts.
+    pub artifacts: Vec<ReleaseArtifact>,
+    /// The canonical `signed` part of the targets metadata that holds them: what key holders sign.
+    pub targets: Base64,
+}
+
+/// A release in a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct ReleaseRow {
+    /// The release.
+    pub id: ReleaseId,
+    /// What people call it.
+    pub version: Version,
+    /// Where it stands.
+    pub state: ReleaseState,
+    /// Who proposed it.
+    pub author: PersonName,
+    /// The key of the author's certificate.
+    pub author_spki: SpkiDigest,
+    /// When it came to stand there.
+    pub changed_at: UnixTime,
+    /// Signatures that verified.
+    pub signatures: u32,
+    /// Signatures that it takes.
+    pub threshold: u32,
+}
+
+/// Everything about a release.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct ReleaseDetail {
+    /// As in the list.
+    pub row: ReleaseRow,
+    /// What changed, for people.
+    pub notes: String,
+    /// Its artifacts.
+    pub artifacts: Vec<ReleaseArtifact>,
+    /// What key holders sign.
+    pub targets: Base64,
+    /// The version of the targets metadata that it would become.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub targets_version: u64,
+    /// Who signed.
+    pub signed_by: Vec<Signature>,
+    /// What reviewers said.
+    pub reviews: Vec<Review>,
+    /// How each artifact was sealed.
+    pub sealed: Vec<SealedArtifactRow>,
+}
+
+/// A signature that verified.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Signature {
+    /// The TUF key id.
+    pub key_id: String,
+    /// Who handed it in.
+    pub by: PersonName,
+    /// Ed25519, 64 bytes.
+    pub signature: Base64,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// Hands in a signature over [`ReleaseDetail::targets`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AddSignature {
+    /// The TUF key id.
+    pub key_id: String,
+    /// Ed25519, 64 bytes.
+    pub signature: Base64,
+}
+
+/// What a reviewer found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Good as it is.
+    Approve,
+    /// Something has to change first.
+    RequestChanges,
+}
+
+/// A reviewer's verdict: advice, no authority.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Review {
+    /// Who.
+    pub by: PersonName,
+    /// What they found.
+    pub verdict: Verdict,
+    /// What they said; required where changes are requested.
+    pub comment: String,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// Hands in a verdict.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PostReview {
+    /// What was found.
+    pub verdict: Verdict,
+    /// What is said.
+    pub comment: String,
+}
+
+/// How one artifact was sealed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct SealedArtifactRow {
+    /// This sealing.
+    pub id: ArtifactId,
+    /// SHA-256 of the plaintext.
+    pub artifact: Digest,
+    /// The signed record (`fleetseal-sealed/1`).
+    pub record: Base64,
+    /// SHA-256 of the ciphertext.
+    pub ciphertext: Digest,
+    /// Length of the ciphertext in bytes.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub ciphertext_bytes: u64,
+}
+
+/// Hands in a sealed artifact whose ciphertext and segment list were uploaded before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UploadSealed {
+    /// A fresh id.
+    pub id: ArtifactId,
+    /// The signed record (`fleetseal-sealed/1`).
+    pub record: Base64,
+    /// SHA-256 of the ciphertext.
+    pub ciphertext: Digest,
+    /// The SHA-256 of every segment, one after the other.
+    pub segments: Base64,
+}
+
+/// How far an upload has come: `PUT /v1/operator/blobs/{sha256}` with `Content-Range` goes on from here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArtifactUpload {
+    /// Bytes that are safely stored.
+    pub stored_bytes: u64,
+    /// Whether all of it is there and its digest is right.
+    pub complete: bool,
+}
