@@ -1,1 +1,20 @@
-//! The local key vault: sealed key file, slots, locking, generations, audit log.
+//! The local key vault: a sealed key file and an audit log in one folder that is the holder's alone.
+//!
+//! A [`Vault`] is a handle, cheap to clone and safe to share between threads. Public halves of keys
+//! can be read while it is locked; everything that touches a private one fails with
+//! [`Error::Locked`] then. Before a signature leaves, what it is for stands fsynced in the audit log.
+//!
+//! Time comes in as an argument. Randomness is the operating system's, through the cryptographic
+//! provider: no caller can weaken a key.
+
+mod error;
+mod intent;
+mod key;
+mod slot;
+mod vault;
+
+pub use error::Error;
+pub use intent::{AuditEntry, AuditHead, Intent};
+pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};
+pub use slot::Params;
+pub use vault::{Lifetime, Vault, VaultId, VaultSigner};

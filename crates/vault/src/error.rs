@@ -1,0 +1,157 @@
+use std::{io, path::PathBuf};
+
+use envelope::SignError;
+use model::Seconds;
+
+use crate::{KeyId, KeyRole};
+
+/// Why the vault did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no vault in this folder.
+    #[error("no vault in `{}`", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something is there already, and nothing is overwritten.
+    #[error("`{}` exists already", path.display())]
+    Exists {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// Others could read or replace it, so that nothing in it can be believed.
+    #[error("`{}` must belong to you, be no link, and be closed to group and others", path.display())]
+    Exposed {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// Another process holds this vault open.
+    #[error("the vault in `{}` is in use by another program", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file is not what this vault wrote: edited, cut or of a newer format.
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that was wrong.
+        reason: &'static str,
+    },
+    /// A key file of an earlier day stands in the place of the newest.
+    #[error("the vault is older (generation {generation}) than last seen ({last_seen})")]
+    OlderThanLastSeen {
+        /// The generation in the file.
+        generation: u64,
+        /// The highest one that state file or audit log remember.
+        last_seen: u64,
+    },
+    /// Derivation parameters outside what is safe and bearable.
+    #[error("refused derivation parameters: {reason}")]
+    Params {
+        /// Which bound they break.
+        reason: &'static str,
+    },
+    /// Deriving a key from the passphrase failed, most likely for want of memory.
+    #[error("failed to derive a key from the passphrase")]
+    Derivation,
+    /// The passphrase is too easy to guess.
+    #[error("the passphrase is too weak: {reason}")]
+    WeakPassphrase {
+        /// What to do better.
+        reason: &'static str,
+    },
+    /// The passphrase opens no slot.
+    #[error("wrong passphrase; next try in {} s", wait.0)]
+    WrongPassphrase {
+        /// How long the next try is refused.
+        wait: Seconds,
+    },
+    /// After wrong passphrases, the next try is not taken yet.
+    #[error("too many wrong passphrases; next try in {} s", wait.0)]
+    TooEarly {
+        /// How long to wait.
+        wait: Seconds,
+    },
+    /// The vault is locked.
+    #[error("the vault is locked")]
+    Locked,
+    /// There is no such key in this vault.
+    #[error("no key {id} in this vault")]
+    NoKey {
+        /// The key asked for.
+        id: KeyId,
+    },
+    /// There is no key with this role in this vault.
+    #[error("no {} key in this vault", role.as_str())]
+    NoRole {
+        /// The role asked for.
+        role: KeyRole,
+    },
+    /// The key's role does not allow this use.
+    #[error("a {} key is not for this", role.as_str())]
+    WrongUse {
+        /// The role of the key.
+        role: KeyRole,
+    },
+    /// A vault holds one key of this role, and it is there already.
+    #[error("the vault has its {} key already", role.as_str())]
+    OnlyOne {
+        /// The role asked for.
+        role: KeyRole,
+    },
+    /// The backup is of another vault.
+    #[error("the backup is of another vault")]
+    OtherVault,
+    /// The backup lacks a key that the vault has.
+    #[error("the backup lacks key {id}; make a new one")]
+    BackupIncomplete {
+        /// The first key that it lacks.
+        id: KeyId,
+    },
+    /// The audit log could not be read or written.
+    #[error("failed to use the audit log")]
+    Audit {
+        /// What the database said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The audit log was edited, cut or reordered.
+    #[error("the audit log is broken at entry {seq}")]
+    AuditBroken {
+        /// The first entry that does not fit.
+        seq: u64,
+    },
+    /// A text of an intent is empty or longer than 1,024 bytes.
+    #[error("an audit text must be 1 to 1024 bytes")]
+    AuditText,
+    /// A fresh signature did not verify: the machine computes wrongly, and nothing was given out.
+    #[error("a fresh signature did not verify")]
+    SelfCheck,
+    /// The system gave no random bytes, or the provider failed.
+    #[error("the cryptographic provider failed")]
+    Provider,
+}
+
+impl From<Error> for SignError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Locked => Self::Locked,
+            other => Self::Failed { reason: other.to_string() },
+        }
+    }
+}
