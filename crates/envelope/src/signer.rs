@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use model::{Digest, KemKeyId};
+use aws_lc_rs::{digest, signature::ECDSA_P256_SHA256_FIXED, signature::UnparsedPublicKey};
+use ed25519_dalek::{Signature, VerifyingKey};
+use model::{Digest, KemKeyId, SpkiDigest};
+
+use crate::Error;
 
 /// A public key that verifies signatures of signed objects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +16,11 @@ pub enum PublicKey {
     /// ECDSA over P-256 with SHA-256, as an uncompressed point (SEC 1): 0x04, x, y.
     P256([u8; 65]),
 }
+
+/// The first eight bytes of the SHA-256 of a public key's bytes ([`PublicKey::as_bytes`]): the `kid` by
+/// which signed objects name their signer. It only finds a key; it proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 8]);
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +49,55 @@ pub trait Signer: Send + Sync {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError>;
 }
 
+/// What precedes the point in the DER SubjectPublicKeyInfo of every P-256 key (RFC 5480).
+const P256_SPKI: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
+/// What precedes the key in the DER SubjectPublicKeyInfo of every Ed25519 key (RFC 8410).
+const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
 impl PublicKey {
     /// The key's bytes in its own encoding: 32 for Ed25519, 65 for P-256.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Ed25519(bytes) => bytes,
             Self::P256(bytes) => bytes,
+        }
+    }
+
+    /// The id by which signed objects name this key.
+    pub fn id(&self) -> KeyId {
+        KeyId(head(&sha256(self.as_bytes())))
+    }
+
+    /// The key as a DER SubjectPublicKeyInfo (RFC 5480, RFC 8410).
+    pub fn spki(&self) -> Vec<u8> {
+        match self {
+            Self::Ed25519(bytes) => [&ED25519_SPKI[..], bytes].concat(),
+            Self::P256(bytes) => [&P256_SPKI[..], bytes].concat(),
+        }
+    }
+
+    /// The SHA-256 of [`Self::spki`].
+    pub fn spki_digest(&self) -> SpkiDigest {
+        SpkiDigest::new(*sha256(&self.spki()).as_bytes())
+    }
+
+    /// Verifies `signature` over `message` strictly: for Ed25519 canonical encodings only and no
+    /// small-order point (`verify_strict`); for P-256 `r || s`, both in range.
+    ///
+    /// # Errors
+    /// The signature does not verify, or the key is no key.
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), Error> {
+        match self {
+            Self::Ed25519(bytes) => VerifyingKey::from_bytes(bytes)
+                .and_then(|key| key.verify_strict(message, &Signature::from_bytes(signature)))
+                .map_err(|_| Error::Signature),
+            Self::P256(bytes) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes)
+                .verify(message, signature)
+                .map_err(|_| Error::Signature),
         }
     }
 }
@@ -61,6 +113,30 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+impl KeyId {
+    /// The id with these bytes.
+    pub const fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, as they stand in signed objects.
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// An X25519 public key (RFC 7748): to whom something is sealed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct KemPublicKey(pub [u8; 32]);
@@ -68,14 +144,52 @@ pub struct KemPublicKey(pub [u8; 32]);
 impl KemPublicKey {
     /// The first eight bytes of the key's SHA-256, by which sealed objects name their recipient.
     pub fn id(&self) -> KemKeyId {
-        let digest = crate::sha256(&self.0);
-        let (head, _) = digest.as_bytes().split_at(8);
-        KemKeyId::new(head.try_into().expect("split at eight bytes"))
+        KemKeyId::new(head(&sha256(&self.0)))
     }
 }
 
 /// The SHA-256 (FIPS 180-4) of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Digest {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    to_digest(digest::digest(&digest::SHA256, bytes))
+}
+
+/// A SHA-256 (FIPS 180-4) that takes its input piece by piece.
+pub struct Sha256(digest::Context);
+
+impl Sha256 {
+    /// Of nothing yet.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Goes on with `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that went in.
+    pub fn finish(self) -> Digest {
+        to_digest(self.0.finish())
+    }
+}
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha256")
+    }
+}
+
+fn to_digest(digest: digest::Digest) -> Digest {
     Digest::new(digest.as_ref().try_into().expect("SHA-256 gives 32 bytes"))
+}
+
+fn head(digest: &Digest) -> [u8; 8] {
+    let (head, _) = digest.as_bytes().split_at(8);
+    head.try_into().expect("split at eight bytes")
 }
