@@ -11,6 +11,7 @@ mod keys;
 mod seal;
 mod signer;
 mod trust;
+pub mod tuf;
 mod verified;
 
 pub use error::Error;
