@@ -1,0 +1,80 @@
+use model::{Digest, SpkiDigest, UnixTime};
+
+use crate::{Answer, digest};
+
+/// Who did what to what, when and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewAuditEntry {
+    /// When.
+    pub at: UnixTime,
+    /// Whose key; none for the backend's own decisions.
+    pub actor: Option<SpkiDigest>,
+    /// What, in snake_case.
+    pub action: String,
+    /// To what: an id or a name.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// More, as JSON; may be empty.
+    pub detail: String,
+}
+
+/// An audit entry in its chain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditEntry {
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// What it says.
+    pub entry: NewAuditEntry,
+    /// The hash of the entry before; zeros for the first.
+    pub previous: Digest,
+    /// The hash of this one: [`NewAuditEntry::hash`].
+    pub hash: Digest,
+}
+
+/// Where the audit log ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuditHead {
+    /// The number of the last entry; 0 if there is none.
+    pub seq: u64,
+    /// Its hash; zeros if there is none.
+    pub hash: Digest,
+}
+
+/// The audit log: appended to, never changed.
+pub trait Audit {
+    /// Appends entries, in order, and gives them back chained.
+    fn append_audit(&self, entries: Vec<NewAuditEntry>) -> Answer<'_, Vec<AuditEntry>>;
+
+    /// At most `limit` entries after number `after`, oldest first.
+    fn audit_entries(&self, after: u64, limit: u32) -> Answer<'_, Vec<AuditEntry>>;
+
+    /// Where the log ends.
+    fn audit_head(&self) -> Answer<'_, AuditHead>;
+}
+
+impl NewAuditEntry {
+    /// The hash of entry number `seq` that says this and follows `previous`: SHA-256 over
+    /// `fleetseal-audit-entry/1`, a zero byte, `previous`, number and instant (8 bytes each, big-endian),
+    /// the actor (32 bytes, or zeros), then action, subject, reason and detail, each behind its length
+    /// (4 bytes, big-endian).
+    pub fn hash(&self, seq: u64, previous: Digest) -> Digest {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(b"fleetseal-audit-entry/1\0");
+        bytes.extend_from_slice(previous.as_bytes());
+        bytes.extend_from_slice(&seq.to_be_bytes());
+        bytes.extend_from_slice(&self.at.as_secs().to_be_bytes());
+        bytes.extend_from_slice(self.actor.unwrap_or(SpkiDigest::new([0; 32])).as_bytes());
+        for text in [&self.action, &self.subject, &self.reason, &self.detail] {
+            let len = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            bytes.extend_from_slice(&len.to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        digest::sha256(&bytes)
+    }
+}
+
+impl AuditHead {
+    /// The head of a log without entries.
+    pub const EMPTY: Self = Self { seq: 0, hash: Digest::new([0; 32]) };
+}
