@@ -1,0 +1,266 @@
+//! Real handshakes over in-memory pipes, with throwaway certificates.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use model::{Digest, UnixTime};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
+use tls::{CertificateDer, ClientTls, Clock, Error, Identity, PeerIdentity, ServerTls, Time};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+#[derive(Debug)]
+struct FakeClock(AtomicU64);
+
+impl Clock for FakeClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// 2026-06-01, within the life of every certificate here.
+const NOW: u64 = 1_780_272_000;
+
+struct Ca {
+    root: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Ca {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = named(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2036, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().der().clone();
+        Self { root, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for `usage` that holds from 2026 to the end of `until`.
+    fn issue(&self, usage: ExtendedKeyUsagePurpose, until: i32) -> Identity {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        Identity::from_pkcs8(vec![certificate, self.root.clone()], &key.serialize_der()).unwrap()
+    }
+
+    fn client(&self) -> Identity {
+        self.issue(ExtendedKeyUsagePurpose::ClientAuth, 2036)
+    }
+
+    fn server(&self, clock: &Arc<FakeClock>) -> ServerTls {
+        let identity = self.issue(ExtendedKeyUsagePurpose::ServerAuth, 2030);
+        ServerTls::new(&identity, &[self.root.clone()], Arc::clone(clock) as _).unwrap()
+    }
+
+    fn pin(&self) -> Digest {
+        digest(&self.root)
+    }
+}
+
+fn named(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(rcgen::DnType::CommonName, name);
+    distinguished
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    Digest::try_from(digest.as_ref()).unwrap()
+}
+
+fn self_signed() -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap().der().clone();
+    Identity::from_pkcs8(vec![certificate], &key.serialize_der()).unwrap()
+}
+
+fn clock(at: u64) -> Arc<FakeClock> {
+    Arc::new(FakeClock(AtomicU64::new(at)))
+}
+
+/// What the server makes of the client, and the client of the server.
+async fn shake(server: &ServerTls, client: &ClientTls) -> (Result<PeerIdentity, Error>, Result<bool, Error>) {
+    let (near, far) = duplex(64 * 1024);
+    let serve = async {
+        let (mut stream, peer) = server.accept(far).await?;
+        let _ = stream.write_all(b"x").await;
+        let _ = stream.flush().await;
+        // Until the client has read: it learns of a refusal, and of its ticket, only then.
+        let _ = stream.read(&mut [0]).await;
+        Ok(peer)
+    };
+    let connect = async {
+        let mut stream = client.connect("localhost", near).await?;
+        stream.read_u8().await.map_err(Error::Handshake)?;
+        let resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+        stream.shutdown().await.map_err(Error::Handshake)?;
+        Ok(resumed)
+    };
+    tokio::join!(serve, connect)
+}
+
+#[tokio::test]
+async fn a_client_of_the_fleet_is_known_by_its_certificate() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let identity = fleet.client();
+    let client = ClientTls::fleet(&identity, &[fleet.root.clone()], Time::Clock(clock)).unwrap();
+    let (peer, seen) = shake(&server, &client).await;
+    let peer = peer.unwrap();
+    assert_eq!(peer, PeerIdentity::of(identity.chain()[0].clone(), false).unwrap());
+    assert_eq!(peer.certificate_sha256, digest(&identity.chain()[0]));
+    assert!(!seen.unwrap());
+
+    let (again, resumed) = shake(&server, &client).await;
+    assert_eq!(again.unwrap(), peer, "a resumed session still says who is there");
+    assert!(resumed.unwrap());
+}
+
+#[tokio::test]
+async fn the_normal_endpoint_takes_no_stranger() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let strangers = [
+        ("self-signed", self_signed()),
+        ("of another fleet", Ca::new("fleet").client()),
+        ("a server's", fleet.issue(ExtendedKeyUsagePurpose::ServerAuth, 2036)),
+        ("lapsed", fleet.issue(ExtendedKeyUsagePurpose::ClientAuth, 2026)),
+    ];
+    for (what, identity) in strangers {
+        let client =
+            ClientTls::fleet(&identity, &[fleet.root.clone()], Time::Clock(Arc::clone(&clock) as _)).unwrap();
+        let (peer, seen) = shake(&server, &client).await;
+        assert!(peer.is_err() && seen.is_err(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_gets_nothing() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    for alpn in [tls::ALPN_HTTP, tls::ALPN_ENROL] {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(fleet.root.clone()).unwrap();
+        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let (near, far) = duplex(64 * 1024);
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let connect = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, near);
+        let (peer, _) = tokio::join!(server.accept(far), connect);
+        assert!(peer.is_err());
+    }
+}
+
+#[tokio::test]
+async fn an_enrolling_device_pins_the_root_of_its_token() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let identity = self_signed();
+    // Its clock stands at its build time, years before the certificates.
+    let floor = || Time::Floor(self::clock(1_500_000_000));
+    let client = ClientTls::enrolment(&identity, fleet.pin(), floor()).unwrap();
+    let (peer, seen) = shake(&server, &client).await;
+    assert_eq!(peer.unwrap(), PeerIdentity::of(identity.chain()[0].clone(), true).unwrap());
+    assert!(!seen.unwrap());
+
+    let misled = ClientTls::enrolment(&identity, Ca::new("fleet").pin(), floor()).unwrap();
+    assert!(shake(&server, &misled).await.1.is_err(), "another root");
+    let leaf = ClientTls::enrolment(&identity, digest(&identity.chain()[0]), floor()).unwrap();
+    assert!(shake(&server, &leaf).await.1.is_err(), "a digest of no root at all");
+    let on_time =
+        ClientTls::enrolment(&identity, fleet.pin(), Time::Clock(self::clock(1_500_000_000))).unwrap();
+    assert!(shake(&server, &on_time).await.1.is_err(), "a clock is believed, other than a floor");
+    let late = ClientTls::enrolment(&identity, fleet.pin(), Time::Floor(self::clock(1_900_000_000))).unwrap();
+    assert!(shake(&server, &late).await.1.is_err(), "a floor beyond the server's certificate");
+}
+
+#[tokio::test]
+async fn no_ticket_leads_from_the_enrolment_endpoint_to_the_other() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let identity = self_signed();
+    let client = ClientTls::enrolment(&identity, fleet.pin(), Time::Clock(Arc::clone(&clock) as _)).unwrap();
+    let mut config = (*client.config()).clone();
+    config.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    let sessions = config.resumption.clone();
+    for alpn in [tls::ALPN_ENROL, tls::ALPN_HTTP] {
+        config.alpn_protocols = vec![alpn.to_vec()];
+        config.resumption = sessions.clone();
+        let (near, far) = duplex(64 * 1024);
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config.clone()));
+        let accept = async {
+            let (mut stream, peer) = server.accept(far).await?;
+            let _ = stream.write_all(b"x").await;
+            let _ = stream.flush().await;
+            Ok::<_, Error>(peer)
+        };
+        let connect = async {
+            let mut stream = connector.connect(name, near).await?;
+            stream.read_u8().await
+        };
+        let (peer, _) = tokio::join!(accept, connect);
+        assert_eq!(peer.is_ok(), alpn == tls::ALPN_ENROL);
+    }
+}
+
+#[tokio::test]
+async fn a_lapsed_certificate_of_ours_reaches_the_enrolment_endpoint_and_no_other_does() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let roots = [fleet.root.clone()];
+    let lapsed = fleet.issue(ExtendedKeyUsagePurpose::ClientAuth, 2026);
+    let ours = ClientTls::renewal(&lapsed, &roots, Time::Clock(Arc::clone(&clock) as _)).unwrap();
+    let peer = shake(&server, &ours).await.0.unwrap();
+    assert!(peer.enrolling);
+
+    let theirs = Ca::new("fleet").client();
+    let theirs = ClientTls::renewal(&theirs, &roots, Time::Clock(clock)).unwrap();
+    assert!(shake(&server, &theirs).await.0.is_err());
+}
+
+#[tokio::test]
+async fn reloading_changes_the_roots_at_once_and_ends_old_sessions() {
+    let (old, new, clock) = (Ca::new("old"), Ca::new("new"), clock(NOW));
+    let server = old.server(&clock);
+    let roots = [old.root.clone(), new.root.clone()];
+    let client = ClientTls::fleet(&old.client(), &roots, Time::Clock(clock)).unwrap();
+    assert!(shake(&server, &client).await.0.is_ok());
+    let identity = new.issue(ExtendedKeyUsagePurpose::ServerAuth, 2030);
+    server.reload(&identity, &[new.root.clone()]).unwrap();
+    assert!(shake(&server, &client).await.0.is_err(), "not even with a ticket of before");
+    assert!(server.reload(&identity, &[]).is_err());
+}
+
+#[tokio::test]
+async fn keys_off_the_curve_and_keys_of_others_make_no_identity() {
+    let other = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let certificate = CertificateParams::new(Vec::new()).unwrap().self_signed(&other).unwrap().der().clone();
+    assert!(matches!(
+        Identity::from_pkcs8(vec![certificate], &other.serialize_der()),
+        Err(Error::Certificate { .. })
+    ));
+    let ours = self_signed();
+    let foreign = KeyPair::generate().unwrap();
+    assert!(matches!(
+        Identity::from_pkcs8(ours.chain().to_vec(), &foreign.serialize_der()),
+        Err(Error::Key(_))
+    ));
+    assert!(Identity::from_pkcs8(Vec::new(), &foreign.serialize_der()).is_err());
+}
