@@ -1,4 +1,5 @@
 //! Real handshakes over in-memory pipes, with throwaway certificates.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::sync::{
     Arc,
@@ -59,7 +60,7 @@ impl Ca {
 
     fn server(&self, clock: &Arc<FakeClock>) -> ServerTls {
         let identity = self.issue(ExtendedKeyUsagePurpose::ServerAuth, 2030);
-        ServerTls::new(&identity, &[self.root.clone()], Arc::clone(clock) as _).unwrap()
+        ServerTls::new(&identity, std::slice::from_ref(&self.root), Arc::clone(clock) as _).unwrap()
     }
 
     fn pin(&self) -> Digest {
@@ -114,7 +115,7 @@ async fn a_client_of_the_fleet_is_known_by_its_certificate() {
     let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
     let server = fleet.server(&clock);
     let identity = fleet.client();
-    let client = ClientTls::fleet(&identity, &[fleet.root.clone()], Time::Clock(clock)).unwrap();
+    let client = ClientTls::fleet(&identity, std::slice::from_ref(&fleet.root), Time::Clock(clock)).unwrap();
     let (peer, seen) = shake(&server, &client).await;
     let peer = peer.unwrap();
     assert_eq!(peer, PeerIdentity::of(identity.chain()[0].clone(), false).unwrap());
@@ -137,8 +138,12 @@ async fn the_normal_endpoint_takes_no_stranger() {
         ("lapsed", fleet.issue(ExtendedKeyUsagePurpose::ClientAuth, 2026)),
     ];
     for (what, identity) in strangers {
-        let client =
-            ClientTls::fleet(&identity, &[fleet.root.clone()], Time::Clock(Arc::clone(&clock) as _)).unwrap();
+        let client = ClientTls::fleet(
+            &identity,
+            std::slice::from_ref(&fleet.root),
+            Time::Clock(Arc::clone(&clock) as _),
+        )
+        .unwrap();
         let (peer, seen) = shake(&server, &client).await;
         assert!(peer.is_err() && seen.is_err(), "{what}");
     }
@@ -243,7 +248,7 @@ async fn reloading_changes_the_roots_at_once_and_ends_old_sessions() {
     let client = ClientTls::fleet(&old.client(), &roots, Time::Clock(clock)).unwrap();
     assert!(shake(&server, &client).await.0.is_ok());
     let identity = new.issue(ExtendedKeyUsagePurpose::ServerAuth, 2030);
-    server.reload(&identity, &[new.root.clone()]).unwrap();
+    server.reload(&identity, std::slice::from_ref(&new.root)).unwrap();
     assert!(shake(&server, &client).await.0.is_err(), "not even with a ticket of before");
     assert!(server.reload(&identity, &[]).is_err());
 }
