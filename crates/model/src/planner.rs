@@ -106,12 +106,15 @@ impl Counts {
 
     /// How many there are in all.
     pub fn total(&self) -> u32 {
-        self.by_state.iter().fold(0, |sum, n| sum.saturating_add(*n))
+        self.of(|_| true)
     }
 
     /// How many of the states that `which` picks.
     pub fn of(&self, which: impl Fn(DeploymentState) -> bool) -> u32 {
-        DeploymentState::ALL.into_iter().filter(|state| which(*state)).map(|state| self.get(state)).sum()
+        DeploymentState::ALL
+            .into_iter()
+            .filter(|state| which(*state))
+            .fold(0, |sum, state| sum.saturating_add(self.get(state)))
     }
 }
 
@@ -236,3 +239,6 @@ fn offer_allowance(policy: &Policy, observed: &Observed, now: UnixTime) -> u32 {
     }
     policy.rate.map_or(u32::MAX, |rate| rate.offers.saturating_sub(observed.offers_in_span))
 }
+
+#[cfg(test)]
+mod tests;

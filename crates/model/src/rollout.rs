@@ -206,7 +206,7 @@ impl MaintenanceWindow {
     /// Whether `now` lies within the window.
     pub fn open_at(self, now: UnixTime) -> bool {
         let minute = now.as_secs() / 60 % 1_440;
-        let into = (minute + 1_440 - u64::from(self.from_minute)) % 1_440;
+        let into = (minute + 1_440 - u64::from(self.from_minute) % 1_440) % 1_440;
         into < u64::from(self.minutes)
     }
 }
