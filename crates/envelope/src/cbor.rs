@@ -211,7 +211,8 @@ impl Checker<'_> {
 
     fn string(&mut self, at: usize, len: u64) -> Result<&[u8], Error> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let len = usize::try_from(len).ok().filter(|len| *len <= rest.len()).ok_or(Error::Truncated { at })?;
+        let len =
+            usize::try_from(len).ok().filter(|len| *len <= rest.len()).ok_or(Error::Truncated { at })?;
         self.at += len;
         Ok(&rest[..len])
     }

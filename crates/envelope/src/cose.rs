@@ -57,32 +57,44 @@ pub(crate) struct Unsigned {
     payload: Zeroizing<Vec<u8>>,
 }
 
-/// Signs `object`.
+/// Signs `object` with an Ed25519 key, one of those that `trust/keys.cbor` lists.
 pub(crate) fn sign<T: Object>(object: &T, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
-    let unsigned = Unsigned::new(object, &signer.public_key());
-    let message = unsigned.message();
-    let signature = signer.sign(&message)?;
-    Ok(unsigned.with(&signature))
+    match signer.public_key() {
+        key @ PublicKey::Ed25519(_) => sign_as(object, signer, &key),
+        PublicKey::P256(_) => Err(Error::Key { kind: "Ed25519" }),
+    }
 }
 
-/// Verifies that `bytes` are a `T` signed by `key`.
-pub(crate) fn verify<T: Object>(bytes: &[u8], key: &PublicKey) -> Result<Verified<T>, Error> {
-    Sign1::parse(bytes, T::MAX)?.verify(key)
+/// Signs `object` with a P-256 identity key: a device's, or a person's in its stead.
+pub(crate) fn sign_by_device<T: Object>(object: &T, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
+    match signer.public_key() {
+        key @ PublicKey::P256(_) => sign_as(object, signer, &key),
+        PublicKey::Ed25519(_) => Err(Error::Key { kind: "P-256" }),
+    }
+}
+
+/// Verifies that `bytes` are a `T` signed by this P-256 identity key.
+pub(crate) fn verify_by_device<T: Object>(bytes: &[u8], key: &PublicKey) -> Result<Verified<T>, Error> {
+    match key {
+        PublicKey::P256(_) => Sign1::parse(bytes, T::MAX)?.verify(key),
+        PublicKey::Ed25519(_) => Err(Error::Key { kind: "P-256" }),
+    }
+}
+
+fn sign_as<T: Object>(object: &T, signer: &dyn Signer, key: &PublicKey) -> Result<Vec<u8>, Error> {
+    let unsigned = Unsigned::new(object, key);
+    let signature = signer.sign(&unsigned.message())?;
+    Ok(unsigned.with(&signature))
 }
 
 impl Unsigned {
     pub(crate) fn new<T: Object>(object: &T, key: &PublicKey) -> Self {
-        let mut payload = Writer::with_capacity(640);
-        payload.map(|map| {
-            map.key(TYP).text(T::TYP);
-            object.write(map);
-        });
         let mut protected = Writer::with_capacity(16);
         protected.map(|map| {
             map.key(ALG).int(algorithm(key));
             map.key(KID).bytes(key.id().as_bytes());
         });
-        Self { protected: protected.into_bytes(), payload: Zeroizing::new(payload.into_bytes()) }
+        Self { protected: protected.into_bytes(), payload: encode(object) }
     }
 
     /// What the signature covers.
@@ -100,8 +112,7 @@ impl Unsigned {
 impl<'b> Sign1<'b> {
     /// Parses a signed object whose map is at most `max` bytes long.
     pub(crate) fn parse(bytes: &'b [u8], max: usize) -> Result<Self, Error> {
-        let mut reader =
-            Reader::new(bytes, &Limits { bytes: max + OVERHEAD, depth: 2, tag: Some(SIGN1) })?;
+        let mut reader = Reader::new(bytes, &Limits { bytes: max + OVERHEAD, depth: 2, tag: Some(SIGN1) })?;
         if reader.array()? != 4 {
             return Err(cbor::Error::Value.into());
         }
@@ -134,23 +145,34 @@ impl<'b> Sign1<'b> {
             return Err(Error::UnknownKey { kid: self.kid });
         }
         key.verify(&sig_structure(self.protected, self.payload), &self.signature)?;
-        self.object().map(Verified::new)
+        decode(self.payload).map(Verified::new)
     }
+}
 
-    fn object<T: Object>(&self) -> Result<T, Error> {
-        let limits = Limits { bytes: T::MAX, depth: DEPTH, tag: None };
-        let mut reader = Reader::new(self.payload, &limits)?;
-        let object = reader.map(|map| {
-            if map.required(TYP, "typ", Reader::text)? != T::TYP {
-                return Err(cbor::Error::Field { field: "typ" });
-            }
-            T::read(map)
-        });
-        object.map_err(|error| match error {
-            cbor::Error::Field { field: "typ" } => Error::Type { expected: T::TYP },
-            source => Error::Encoding { source },
-        })
-    }
+/// The map of `object`, its type in front.
+pub(crate) fn encode<T: Object>(object: &T) -> Zeroizing<Vec<u8>> {
+    // Room for every ticket, so that no half of one is left behind where the bytes were before.
+    let mut out = Writer::with_capacity(1024);
+    out.map(|map| {
+        map.key(TYP).text(T::TYP);
+        object.write(map);
+    });
+    Zeroizing::new(out.into_bytes())
+}
+
+/// Reads what [`encode`] wrote, and nothing else. Says nothing of who wrote it.
+pub(crate) fn decode<T: Object>(bytes: &[u8]) -> Result<T, Error> {
+    let mut reader = Reader::new(bytes, &Limits { bytes: T::MAX, depth: DEPTH, tag: None })?;
+    let object = reader.map(|map| {
+        if map.required(TYP, "typ", Reader::text)? != T::TYP {
+            return Err(cbor::Error::Field { field: "typ" });
+        }
+        T::read(map)
+    });
+    object.map_err(|error| match error {
+        cbor::Error::Field { field: "typ" } => Error::Type { expected: T::TYP },
+        source => Error::Encoding { source },
+    })
 }
 
 const fn algorithm(key: &PublicKey) -> i64 {

@@ -97,12 +97,7 @@ impl fmt::Debug for KemSecret {
 ///
 /// # Errors
 /// The key is of small order (its shared secret would be all zero), or the provider failed.
-pub fn seal(
-    typ: &str,
-    key: &KemPublicKey,
-    recipient: Recipient,
-    plaintext: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub fn seal(typ: &str, key: &KemPublicKey, recipient: Recipient, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
     let protected = protected(key.id());
     let aad = enc_structure(&protected, typ, recipient);
     let (ek, ciphertext) =

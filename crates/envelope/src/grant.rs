@@ -1,0 +1,188 @@
+//! What an admin's grant key allows: a station to issue, and a device to have new keys.
+
+use std::collections::BTreeSet;
+
+use model::{DeviceId, FleetId, ModelName, SpkiDigest, StationName, UnixTime};
+
+use crate::{
+    Error, Identity, Signer, TrustKeys, Verified,
+    addressee::same,
+    cbor::{self, Map, Reader, Writer},
+    cose::{self, Object, Sign1},
+};
+
+/// `fleetseal-grant/1`: `1 typ | 2 fleet b16 | 3 station (text) | 4 CA SPKI SHA-256 b32 | 5 [model,
+/// ascending] | 6 certificates | 7 issued_at | 8 not_before | 9 not_after`.
+///
+/// A station issues within it; desktops count its certificates against it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StationGrant {
+    /// The fleet.
+    pub fleet: FleetId,
+    /// The station.
+    pub station: StationName,
+    /// The key of its issuing CA.
+    pub ca: SpkiDigest,
+    /// The models that it may provision.
+    pub models: BTreeSet<ModelName>,
+    /// How many certificates it may issue in all.
+    pub certificates: u64,
+    /// When it was signed; of two grants for one station the later counts.
+    pub issued_at: UnixTime,
+    /// When its issuing window opens.
+    pub not_before: UnixTime,
+    /// When its issuing window closes.
+    pub not_after: UnixTime,
+}
+
+/// `fleetseal-replace/1`: `1 typ | 2 fleet b16 | 3 device_id b16 | 4 model (text) | 5 old SPKI SHA-256
+/// b32 | 6 new SPKI SHA-256 b32 | 7 new KEM key id b8 | 8 issued_at`.
+///
+/// Gives a device new keys without the old one's signature, and revokes the old.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replace {
+    /// The fleet.
+    pub fleet: FleetId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its product type.
+    pub model: ModelName,
+    /// The identity key that ends.
+    pub old: SpkiDigest,
+    /// The keys that begin.
+    pub new: Identity,
+    /// When it was signed.
+    pub issued_at: UnixTime,
+}
+
+impl StationGrant {
+    /// Signs the grant with a grant key.
+    ///
+    /// # Errors
+    /// It is for no model, its window closes before it opens, or the signer refused.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
+        if self.models.is_empty() || self.not_after < self.not_before {
+            return Err(Error::Inconsistent { reason: "a grant for nothing" });
+        }
+        cose::sign(self, signer)
+    }
+
+    /// Verifies a grant: signed by a grant key that covers its models at `now`, and of this fleet. The
+    /// window is checked against each certificate's time of issue ([`Self::covers`]).
+    ///
+    /// # Errors
+    /// The first of these that fails.
+    pub fn verify(
+        bytes: &[u8],
+        fleet: FleetId,
+        trust: &Verified<TrustKeys>,
+        now: UnixTime,
+    ) -> Result<Verified<Self>, Error> {
+        let sign1 = Sign1::parse(bytes, Self::MAX)?;
+        let grant: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
+        trust.grant_key(sign1.kid(), &grant.models, now)?;
+        same("fleet", &grant.fleet, &fleet)?;
+        Ok(grant)
+    }
+
+    /// Whether a device of `model` may be given its certificate at `at`.
+    pub fn covers(&self, model: &ModelName, at: UnixTime) -> bool {
+        self.models.contains(model) && (self.not_before..=self.not_after).contains(&at)
+    }
+}
+
+impl Replace {
+    /// Signs the replacement with a grant key.
+    ///
+    /// # Errors
+    /// The key stays the same, or the signer refused.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<Vec<u8>, Error> {
+        if self.old == self.new.spki {
+            return Err(Error::Inconsistent { reason: "a key cannot replace itself" });
+        }
+        cose::sign(self, signer)
+    }
+
+    /// Verifies a replacement: signed by a grant key that covers the device's model at `now`, and of
+    /// this fleet.
+    ///
+    /// # Errors
+    /// The first of these that fails.
+    pub fn verify(
+        bytes: &[u8],
+        fleet: FleetId,
+        trust: &Verified<TrustKeys>,
+        now: UnixTime,
+    ) -> Result<Verified<Self>, Error> {
+        let sign1 = Sign1::parse(bytes, Self::MAX)?;
+        let replace: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
+        trust.grant_key(sign1.kid(), [&replace.model], now)?;
+        same("fleet", &replace.fleet, &fleet)?;
+        Ok(replace)
+    }
+}
+
+impl Object for StationGrant {
+    const TYP: &'static str = "fleetseal-grant/1";
+    const MAX: usize = 64 * 1024;
+
+    fn write(&self, map: &mut Writer) {
+        map.key(2).bytes(self.fleet.as_bytes());
+        map.key(3).text(self.station.as_str());
+        map.key(4).bytes(self.ca.as_bytes());
+        map.key(5).array(self.models.len());
+        for model in &self.models {
+            map.text(model.as_str());
+        }
+        map.key(6).uint(self.certificates);
+        map.key(7).uint(self.issued_at.as_secs());
+        map.key(8).uint(self.not_before.as_secs());
+        map.key(9).uint(self.not_after.as_secs());
+    }
+
+    fn read(map: &mut Map<'_, '_>) -> Result<Self, cbor::Error> {
+        Ok(Self {
+            fleet: FleetId::new(map.required(2, "fleet", Reader::fixed)?),
+            station: map.required(3, "station", Reader::parsed)?,
+            ca: SpkiDigest::new(map.required(4, "ca", Reader::fixed)?),
+            models: map.required(5, "models", |models| {
+                let list: Vec<ModelName> = models.list(Reader::parsed)?;
+                let ascending = list.is_sorted_by(|a, b| a < b);
+                if ascending { Ok(list.into_iter().collect()) } else { Err(cbor::Error::Value) }
+            })?,
+            certificates: map.required(6, "certificates", Reader::uint)?,
+            issued_at: map.required(7, "issued_at", Reader::time)?,
+            not_before: map.required(8, "not_before", Reader::time)?,
+            not_after: map.required(9, "not_after", Reader::time)?,
+        })
+    }
+}
+
+impl Object for Replace {
+    const TYP: &'static str = "fleetseal-replace/1";
+    const MAX: usize = 512;
+
+    fn write(&self, map: &mut Writer) {
+        map.key(2).bytes(self.fleet.as_bytes());
+        map.key(3).bytes(self.device.as_bytes());
+        map.key(4).text(self.model.as_str());
+        map.key(5).bytes(self.old.as_bytes());
+        map.key(6).bytes(self.new.spki.as_bytes());
+        map.key(7).bytes(self.new.kem.as_bytes());
+        map.key(8).uint(self.issued_at.as_secs());
+    }
+
+    fn read(map: &mut Map<'_, '_>) -> Result<Self, cbor::Error> {
+        Ok(Self {
+            fleet: FleetId::new(map.required(2, "fleet", Reader::fixed)?),
+            device: DeviceId::new(map.required(3, "device_id", Reader::fixed)?),
+            model: map.required(4, "model", Reader::parsed)?,
+            old: SpkiDigest::new(map.required(5, "old spki", Reader::fixed)?),
+            new: Identity {
+                spki: SpkiDigest::new(map.required(6, "new spki", Reader::fixed)?),
+                kem: model::KemKeyId::new(map.required(7, "new kem", Reader::fixed)?),
+            },
+            issued_at: map.required(8, "issued_at", Reader::time)?,
+        })
+    }
+}
