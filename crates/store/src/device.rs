@@ -56,8 +56,6 @@ pub struct Reservation {
     pub spki: SpkiDigest,
     /// Its KEM key, X25519 (RFC 7748).
     pub kem: [u8; 32],
-    /// How sealed objects name that KEM key.
-    pub kem_id: KemKeyId,
     /// The certificate's serial number, 16 bytes.
     pub certificate_serial: [u8; 16],
     /// When.
@@ -280,7 +278,7 @@ pub trait Devices {
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound): not reserved. [`Error::Conflict`](crate::Error::Conflict):
-    /// another certificate is stored with that serial number, or another device has that digest.
+    /// another certificate is stored with that serial number.
     /// [`Error::Illegal`](crate::Error::Illegal): the device is neither reserved nor active.
     fn certify(&self, certificates: Vec<Certificate>) -> Answer<'_, ()>;
 

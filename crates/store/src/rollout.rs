@@ -179,4 +179,4 @@ pub trait Rollouts {
 }
 
 /// How many ready deployments of a phase are counted at most.
-pub const READY_MOST: u32 = 4_096;
+pub const READY_MOST: u32 = 1_024;
