@@ -14,6 +14,7 @@ mod grant;
 mod keys;
 mod label;
 mod link;
+pub mod otap;
 mod report;
 mod revoked;
 mod seal;
