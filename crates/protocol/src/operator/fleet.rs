@@ -4,6 +4,24 @@ use serde::{Deserialize, Serialize};
 use super::{DeviceCounts, LinkCounts};
 use crate::Base64;
 
+/// What a backend's `init` hands out: the public halves of the keys that it made for itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct BackendIdentity {
+    /// Where devices and people reach it: `https://host:port`.
+    pub origin: String,
+    /// A certificate request (PKCS#10, DER) for its TLS key.
+    pub csr: Base64,
+    /// Ed25519: signs TUF snapshot metadata.
+    pub snapshot: Base64,
+    /// Ed25519: signs TUF timestamp metadata.
+    pub timestamp: Base64,
+    /// Ed25519: signs links and check-ins.
+    pub link: Base64,
+    /// Ed25519: signs the head of its audit log.
+    pub audit: Base64,
+}
+
 /// What founding hands to a backend once: from here on it serves this fleet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Adopt {
