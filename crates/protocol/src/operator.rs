@@ -7,6 +7,7 @@ mod enrolment;
 mod event;
 mod fleet;
 mod link;
+pub mod path;
 mod release;
 mod rollout;
 
@@ -21,7 +22,7 @@ pub use fleet::{Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, P
 pub use link::{LinkCounts, LinkRow};
 pub use release::{
     AddSignature, ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow,
-    Review, SealedArtifactRow, Signature, UploadSealed, Verdict,
+    Review, SealedArtifactRow, Signature, UploadSealed, Verdict, WithdrawRelease,
 };
 pub use rollout::{
     AddDeployments, AddedDeployments, DeploymentRow, Excluded, NewDeployment, NewRollout, PhaseRow,

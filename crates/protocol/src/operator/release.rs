@@ -148,6 +148,17 @@ pub struct PostReview {
     pub comment: String,
 }
 
+/// Takes a release back. The backend offers it no more from now on; devices learn of it once the
+/// threshold signed the metadata that no longer holds it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WithdrawRelease {
+    /// The canonical `signed` part of the next targets metadata, without the release's artifacts: what
+    /// key holders sign, in the place of [`ReleaseDetail::targets`].
+    pub targets: Base64,
+    /// Why, for the audit trail.
+    pub reason: String,
+}
+
 /// How one artifact was sealed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

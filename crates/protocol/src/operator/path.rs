@@ -1,0 +1,133 @@
+//! The paths of the operator API.
+
+use model::{DeviceId, Digest, LinkId, ReleaseId, RolloutId, SpkiDigest, TokenId};
+
+/// `GET`: [`super::FleetSummary`].
+pub const FLEET: &str = "/v1/operator/fleet";
+/// `GET`: all of [`super::Person`]. `PUT` [`super::PutPerson`]: [`super::Person`].
+pub const PEOPLE: &str = "/v1/operator/people";
+/// `GET` a page of [`super::AlarmRow`].
+pub const ALARMS: &str = "/v1/operator/alarms";
+/// `GET` a page of [`super::AuditRow`].
+pub const AUDIT: &str = "/v1/operator/audit";
+/// `GET` a stream of [`super::Hint`], one JSON object a line.
+pub const EVENTS: &str = "/v1/operator/events";
+/// `POST` [`super::PublishMetadata`]. Metadata is read below [`crate::device::path::TUF`].
+pub const METADATA: &str = "/v1/operator/metadata";
+/// `POST` [`super::SnapshotRequest`].
+pub const SNAPSHOT: &str = "/v1/operator/metadata/snapshot";
+/// `POST` [`super::NewToken`].
+pub const TOKENS: &str = "/v1/operator/tokens";
+/// `GET` all of [`super::Enrolment`] that wait for a vault: pending ones, and issued ones whose proof
+/// came in.
+pub const ENROLMENTS: &str = "/v1/operator/enrolments";
+/// `GET` a page of [`super::DeviceRow`] by [`super::DeviceFilter`].
+pub const DEVICES: &str = "/v1/operator/devices";
+/// `GET` a page of [`super::ReleaseRow`]. `POST` [`super::ProposeRelease`]: [`super::ReleaseDetail`].
+pub const RELEASES: &str = "/v1/operator/releases";
+/// `GET` a page of [`super::RolloutRow`]. `POST` [`super::NewRollout`]: [`super::RolloutDetail`].
+pub const ROLLOUTS: &str = "/v1/operator/rollouts";
+/// `GET` a page of [`super::LinkRow`].
+pub const LINKS: &str = "/v1/operator/links";
+
+/// `POST` nothing: ends a person's access at once.
+pub fn revoke_person(person: SpkiDigest) -> String {
+    format!("{PEOPLE}/{person}/revoke")
+}
+
+/// `POST` [`super::Reserve`]: [`super::Reservation`].
+pub fn reserve(token: TokenId) -> String {
+    format!("{ENROLMENTS}/{token}/reserve")
+}
+
+/// `POST` [`super::IssueCertificate`].
+pub fn issue(token: TokenId) -> String {
+    format!("{ENROLMENTS}/{token}/issue")
+}
+
+/// `POST` [`super::RefuseEnrolment`].
+pub fn refuse(token: TokenId) -> String {
+    format!("{ENROLMENTS}/{token}/refuse")
+}
+
+/// `POST` nothing: the vault verified the device's proof of both keys.
+pub fn proven(token: TokenId) -> String {
+    format!("{ENROLMENTS}/{token}/proven")
+}
+
+/// `GET`: [`super::DeviceDetail`].
+pub fn device(device: DeviceId) -> String {
+    format!("{DEVICES}/{device}")
+}
+
+/// `GET` a page of [`super::TimelineEntry`].
+pub fn timeline(device: DeviceId) -> String {
+    format!("{DEVICES}/{device}/timeline")
+}
+
+/// `POST` [`super::RevokeDevice`].
+pub fn revoke_device(device: DeviceId) -> String {
+    format!("{DEVICES}/{device}/revoke")
+}
+
+/// `GET`: [`super::ReleaseDetail`].
+pub fn release(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}")
+}
+
+/// `POST` [`super::PostReview`]: [`super::ReleaseDetail`].
+pub fn reviews(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}/reviews")
+}
+
+/// `POST` [`super::AddSignature`]: [`super::ReleaseDetail`].
+pub fn signatures(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}/signatures")
+}
+
+/// `POST` [`super::UploadSealed`]: [`super::ReleaseDetail`].
+pub fn sealed(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}/sealed")
+}
+
+/// `POST` nothing: [`super::ReleaseDetail`].
+pub fn publish(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}/publish")
+}
+
+/// `POST` [`super::WithdrawRelease`]: [`super::ReleaseDetail`].
+pub fn withdraw(release: ReleaseId) -> String {
+    format!("{RELEASES}/{release}/withdraw")
+}
+
+/// `PUT` bytes with `Content-Range` (RFC 9110; `bytes */N` asks how far it has come):
+/// [`super::ArtifactUpload`].
+pub fn blob(ciphertext: Digest) -> String {
+    format!("/v1/operator/blobs/{ciphertext}")
+}
+
+/// `GET`: [`super::RolloutDetail`].
+pub fn rollout(rollout: RolloutId) -> String {
+    format!("{ROLLOUTS}/{rollout}")
+}
+
+/// `GET` a page of [`super::DeploymentRow`] (optional `state`). `POST` [`super::AddDeployments`]:
+/// [`super::AddedDeployments`].
+pub fn deployments(rollout: RolloutId) -> String {
+    format!("{ROLLOUTS}/{rollout}/deployments")
+}
+
+/// `POST` [`super::RolloutStep`]: [`super::RolloutDetail`].
+pub fn step(rollout: RolloutId) -> String {
+    format!("{ROLLOUTS}/{rollout}/step")
+}
+
+/// `POST` nothing: takes a link back.
+pub fn revoke_link(link: LinkId) -> String {
+    format!("{LINKS}/{link}/revoke")
+}
+
+/// `POST` nothing: remakes a link and pushes it.
+pub fn reissue_link(link: LinkId) -> String {
+    format!("{LINKS}/{link}/reissue")
+}
