@@ -1,9 +1,10 @@
 use model::{DeviceId, FleetId, KemKeyId, ModelName, SpkiDigest};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Recipient};
 
 /// A device's two keys, as signed objects name them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The SHA-256 of its identity key's SubjectPublicKeyInfo.
     pub spki: SpkiDigest,

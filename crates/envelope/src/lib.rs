@@ -8,6 +8,7 @@ mod addressee;
 pub mod cbor;
 mod checkin;
 mod cose;
+pub mod device;
 mod enrol;
 mod error;
 mod grant;

@@ -53,7 +53,8 @@ impl<T: Metadata> Signed<T> {
     /// # Errors
     /// It is no sound metadata of its role.
     pub fn new(signed: T) -> Result<Self, Error> {
-        let malformed = |error: serde_json::Error| Error::Malformed { role: T::ROLE, reason: error.to_string() };
+        let malformed =
+            |error: serde_json::Error| Error::Malformed { role: T::ROLE, reason: error.to_string() };
         let mut body = serde_json::to_value(&signed).map_err(malformed)?;
         if let Some(fields) = body.as_object_mut() {
             fields.insert("_type".into(), T::ROLE.as_str().into());

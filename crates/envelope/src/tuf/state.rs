@@ -146,9 +146,7 @@ impl TrustedState {
     /// fast-forwarded must not stand in the way of its successor (TUF 1.0, section 5.3.11).
     pub(super) fn accept_root(&mut self, root: Signed<Root>) -> Result<(), Error> {
         root.verify_successor_of(self.root.signed())?;
-        let rotated = |role| {
-            self.root.signed().role_key_bytes(role) != root.signed().role_key_bytes(role)
-        };
+        let rotated = |role| self.root.signed().role_key_bytes(role) != root.signed().role_key_bytes(role);
         let online = rotated(Role::Timestamp) || rotated(Role::Snapshot);
         // A rotated timestamp key alone gives nobody power over targets.
         let targets = rotated(Role::Snapshot) || rotated(Role::Targets);
@@ -198,6 +196,7 @@ impl TrustedState {
             root_version: root.version,
             targets_version: targets.version,
             issued_at: targets.issued_at,
+            targets_expire: targets.expires,
             expires,
             offline,
             consistent: root.consistent_snapshot,

@@ -11,6 +11,7 @@ pub struct TargetsView {
     pub(super) root_version: u64,
     pub(super) targets_version: u64,
     pub(super) issued_at: Option<UnixTime>,
+    pub(super) targets_expire: UnixTime,
     pub(super) expires: UnixTime,
     pub(super) offline: bool,
     pub(super) consistent: bool,
@@ -49,6 +50,11 @@ impl TargetsView {
     /// When the targets metadata was issued, if it says.
     pub const fn issued_at(&self) -> Option<UnixTime> {
         self.issued_at
+    }
+
+    /// When the targets metadata itself lapses.
+    pub const fn targets_expire(&self) -> UnixTime {
+        self.targets_expire
     }
 
     /// From when on nothing may be decided on it any more: the first of root, targets, snapshot and
@@ -153,8 +159,7 @@ impl TargetHash {
     /// # Errors
     /// It is not.
     pub fn finish(self) -> Result<(), Error> {
-        let same = self.seen == self.target.length
-            && self.sha256.finish() == self.target.sha256;
+        let same = self.seen == self.target.length && self.sha256.finish() == self.target.sha256;
         if same { Ok(()) } else { Err(Error::TargetMismatch { name: self.target.name }) }
     }
 }

@@ -392,11 +392,7 @@ fn roots_rotate_when_both_thresholds_signed_and_never_otherwise() {
         ),
         (
             "3 of 5, all keys new",
-            &[
-                (FIVE, 3, &[20, 22, 24]),
-                (ALL_NEW, 3, &[20, 22, 24, 25, 26, 27]),
-                (ALL_NEW, 3, &[25, 26, 27]),
-            ],
+            &[(FIVE, 3, &[20, 22, 24]), (ALL_NEW, 3, &[20, 22, 24, 25, 26, 27]), (ALL_NEW, 3, &[25, 26, 27])],
         ),
         ("1 of 3 raised to 2 of 3", &[(&[21, 22, 23], 1, &[21]), (&[21, 22, 23], 2, &[21, 22])]),
         (
