@@ -114,6 +114,12 @@ pub enum Error {
         /// The role asked for.
         role: KeyRole,
     },
+    /// The vault holds as many keys as it can.
+    #[error("a vault holds at most {most} keys")]
+    Full {
+        /// The most keys.
+        most: usize,
+    },
     /// The backup is of another vault.
     #[error("the backup is of another vault")]
     OtherVault,
@@ -136,8 +142,8 @@ pub enum Error {
         /// The first entry that does not fit.
         seq: u64,
     },
-    /// A text of an intent is empty or longer than 1,024 bytes.
-    #[error("an audit text must be 1 to 1024 bytes")]
+    /// An intent's action is empty, or one of its texts is longer than 1,024 bytes.
+    #[error("an audit entry needs an action, and texts of at most 1024 bytes")]
     AuditText,
     /// A fresh signature did not verify: the machine computes wrongly, and nothing was given out.
     #[error("a fresh signature did not verify")]
@@ -145,6 +151,12 @@ pub enum Error {
     /// The system gave no random bytes, or the provider failed.
     #[error("the cryptographic provider failed")]
     Provider,
+}
+
+impl Error {
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 impl From<Error> for SignError {

@@ -7,14 +7,28 @@
 //! Time comes in as an argument. Randomness is the operating system's, through the cryptographic
 //! provider: no caller can weaken a key.
 
+mod audit;
+mod backup;
+mod delay;
 mod error;
-mod intent;
+mod file;
+mod harden;
 mod key;
+mod passphrase;
+mod save;
+mod sealed;
+mod signer;
 mod slot;
 mod vault;
 
+pub use audit::{AuditEntry, AuditHead, Intent, Signed};
 pub use error::Error;
-pub use intent::{AuditEntry, AuditHead, Intent};
+pub use harden::{Hardened, harden};
 pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};
+pub use passphrase::check_passphrase;
+pub use signer::VaultSigner;
 pub use slot::Params;
-pub use vault::{Lifetime, Vault, VaultId, VaultSigner};
+pub use vault::{Lifetime, Vault, VaultId};
+
+#[cfg(test)]
+mod tests;
