@@ -160,7 +160,7 @@ impl CaCertificate {
     /// Not strict DER, not a CA, or none of our profiles.
     pub fn parse(der: &[u8]) -> Result<Self, Error> {
         let parsed = Parsed::from_der(der)?;
-        let basic = parsed.extension(oid::BASIC_CONSTRAINTS)?.ok_or(malformed("basic constraints"))?;
+        let basic = parsed.extension(oid::BASIC_CONSTRAINTS).ok_or(malformed("basic constraints"))?;
         let basic = BasicConstraints::from_der(basic.value.as_bytes())
             .map_err(Error::malformed("basic constraints"))?;
         if !basic.ca {
@@ -306,7 +306,7 @@ fn role(usages: &[Oid<'_>], space: Option<&str>) -> Option<CaRole> {
 /// The one permitted dNSName, or none where there are no constraints.
 fn permitted_name<'a>(parsed: &Parsed<'a>) -> Result<Option<&'a str>, Error> {
     let wrong = Error::malformed("name constraints");
-    let Some(extension) = parsed.extension(oid::NAME_CONSTRAINTS)? else {
+    let Some(extension) = parsed.extension(oid::NAME_CONSTRAINTS) else {
         return Ok(None);
     };
     let constraints = AnyRef::from_der(extension.value.as_bytes()).map_err(&wrong)?;

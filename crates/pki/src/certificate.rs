@@ -119,7 +119,7 @@ impl DeviceCertificate {
             return Err(wrong());
         }
 
-        let kem = parsed.extension(oid::KEM_KEY)?;
+        let kem = parsed.extension(oid::KEM_KEY);
         let kem_public = kem
             .and_then(|extension| kem::read(extension.value.as_bytes()))
             .ok_or(Error::Malformed { what: "KEM key" })?;
@@ -269,7 +269,7 @@ impl<'a> Parsed<'a> {
     /// A certificate that is no CA's, for one purpose alone.
     fn leaf(der: &'a [u8], usage: &[u8]) -> Result<Self, Error> {
         let parsed = Self::from_der(der)?;
-        let basic = parsed.extension(oid::BASIC_CONSTRAINTS)?;
+        let basic = parsed.extension(oid::BASIC_CONSTRAINTS);
         let basic = basic.and_then(|basic| BasicConstraints::from_der(basic.value.as_bytes()).ok());
         if !basic.is_some_and(|basic| !basic.ca && basic.path_len.is_none())
             || parsed.extended_key_usages()? != Some(vec![Oid(usage)])
@@ -303,12 +303,12 @@ impl<'a> Parsed<'a> {
         name::attributes(self.tbs.subject.0, id).map_err(Error::malformed("subject"))
     }
 
-    pub(crate) fn extension(&self, id: &[u8]) -> Result<Option<Extension<'a>>, Error> {
-        Ok(self.extensions.iter().find(|extension| extension.id == Oid(id)).copied())
+    pub(crate) fn extension(&self, id: &[u8]) -> Option<Extension<'a>> {
+        self.extensions.iter().find(|extension| extension.id == Oid(id)).copied()
     }
 
     pub(crate) fn extended_key_usages(&self) -> Result<Option<Vec<Oid<'a>>>, Error> {
-        self.extension(oid::EXTENDED_KEY_USAGE)?
+        self.extension(oid::EXTENDED_KEY_USAGE)
             .map(|extension| Vec::<Oid<'a>>::from_der(extension.value.as_bytes()))
             .transpose()
             .map_err(Error::malformed("extended key usage"))
@@ -316,13 +316,13 @@ impl<'a> Parsed<'a> {
 
     fn alt_names(&self) -> Result<Vec<AltName<'a>>, Error> {
         let wrong = Error::malformed("subject alternative name");
-        let Some(extension) = self.extension(oid::SUBJECT_ALT_NAME)? else {
+        let Some(extension) = self.extension(oid::SUBJECT_ALT_NAME) else {
             return Ok(Vec::new());
         };
-        let mut reader = SliceReader::new(extension.value.as_bytes()).map_err(&wrong)?;
-        let list = AnyRef::decode(&mut reader).map_err(&wrong)?;
-        reader.finish().map_err(&wrong)?;
-        list.tag().assert_eq(Tag::Sequence).map_err(|_| wrong(Tag::Sequence.value_error().into()))?;
+        let list = AnyRef::from_der(extension.value.as_bytes()).map_err(&wrong)?;
+        list.tag()
+            .assert_eq(Tag::Sequence)
+            .map_err(|_| Error::Malformed { what: "subject alternative name" })?;
         let mut names = SliceReader::new(list.value()).map_err(&wrong)?;
         let mut found = Vec::new();
         while !names.is_finished() {

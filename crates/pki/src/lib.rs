@@ -33,3 +33,6 @@ pub mod request {
     //! The asking side: what a device or a workspace sends to be given a certificate.
     pub use crate::csr::{build, build_identity};
 }
+
+#[cfg(test)]
+mod tests;
