@@ -1,3 +1,80 @@
 //! Set-up, tests, tidy and benches of this repository.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks on its terminal")]
 
-fn main() {}
+mod bench;
+mod judges;
+mod licences;
+mod process;
+mod setup;
+mod suite;
+mod tidy;
+mod workspace;
+
+use std::{env, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+use crate::{setup::Purpose, workspace::Workspace};
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  run [-- ARGS]    build for release and run `fleetseal demo ARGS`
+  test [FILTER]    everything that must hold before a change lands; with FILTER,
+                   only the tests whose name contains it
+  tidy             the rules that no compiler checks: who imports whom, sizes, names, links
+  bench [--quick]  measure against the goals
+  setup            install what building and testing need
+  fmt              format all sources
+";
+
+fn main() -> ExitCode {
+    match run(&env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    match (command, rest) {
+        ("run", rest) => demo(rest),
+        ("test", []) => suite::all(&Workspace::load()?),
+        ("test", [filter]) => suite::filtered(&Workspace::load()?, filter),
+        ("tidy", []) => tidy::run(&Workspace::load()?),
+        ("bench", []) => bench::run(&Workspace::load()?, false),
+        ("bench", [quick]) if quick == "--quick" => bench::run(&Workspace::load()?, true),
+        ("setup", []) => setup::ensure(Purpose::Test, &Workspace::load()?),
+        ("fmt", []) => process::run(process::cargo(&["fmt", "--all"])),
+        ("help" | "--help" | "-h", _) => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("cannot do `{}`\n\n{USAGE}", args.join(" ")),
+    }
+}
+
+/// Builds the programs for release and becomes `fleetseal demo ARGS`. Everything said on the way
+/// goes to standard error: standard output is the demo's alone.
+fn demo(args: &[String]) -> Result<()> {
+    let workspace = Workspace::load()?;
+    setup::ensure(Purpose::Run, &workspace)?;
+    process::run(process::cargo(&[
+        "build",
+        "--release",
+        "--bins",
+        "--package",
+        "fleetseal",
+        "--package",
+        "fleetseal-agent",
+    ]))?;
+    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
+    let program = workspace.target_directory.join("release").join("fleetseal");
+    Err(process::become_program(std::process::Command::new(program).arg("demo").args(args)))
+}

@@ -1,0 +1,113 @@
+//! What cargo knows of this repository.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process;
+
+/// What cargo knows of this repository.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Workspace {
+    /// The top folder.
+    #[serde(rename = "workspace_root")]
+    pub(crate) root: PathBuf,
+    /// Where builds go.
+    pub(crate) target_directory: PathBuf,
+    /// The crates of the workspace; from [`Self::with_dependencies`], all that they depend on too.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// A crate.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    /// Its name in the registry.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// Where it comes from; nothing for a crate of this repository.
+    pub(crate) source: Option<String>,
+    /// Its licence, as an SPDX expression.
+    pub(crate) license: Option<String>,
+    /// The oldest compiler that it builds with.
+    pub(crate) rust_version: Option<String>,
+    /// What it says it needs.
+    pub(crate) dependencies: Vec<Dependency>,
+    /// What is built of it.
+    pub(crate) targets: Vec<Target>,
+    manifest_path: PathBuf,
+}
+
+/// One line of a crate's dependencies.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    /// The name in the registry of what is needed.
+    pub(crate) name: String,
+    /// For what it is needed.
+    pub(crate) kind: Option<String>,
+    /// Its folder, if it is a crate of this repository.
+    path: Option<PathBuf>,
+}
+
+/// Something that cargo builds of a crate.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is: `lib`, `bin`, `example`, ...
+    pub(crate) kind: Vec<String>,
+}
+
+impl Workspace {
+    /// The crates of this repository alone. Needs no network.
+    pub(crate) fn load() -> Result<Self> {
+        Self::ask(&["--no-deps"])
+    }
+
+    /// The crates of this repository and all that they depend on, on any platform.
+    pub(crate) fn with_dependencies() -> Result<Self> {
+        Self::ask(&[])
+    }
+
+    /// The crate of this name.
+    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    fn ask(args: &[&str]) -> Result<Self> {
+        let mut command = process::cargo(&["metadata", "--format-version", "1"]);
+        command.args(args);
+        serde_json::from_str(&process::output(command)?).context("failed to read what `cargo metadata` says")
+    }
+}
+
+impl Package {
+    /// What this repository calls the crate: the name of its folder.
+    pub(crate) fn folder(&self) -> &str {
+        self.manifest_path.parent().map_or("", last)
+    }
+
+    /// Whether it has an example of this name.
+    pub(crate) fn has_example(&self, name: &str) -> bool {
+        self.targets
+            .iter()
+            .any(|target| target.name == name && target.kind.iter().any(|kind| kind == "example"))
+    }
+}
+
+impl Dependency {
+    /// The folder's name of what is needed, if it is a crate of this repository.
+    pub(crate) fn folder(&self) -> Option<&str> {
+        self.path.as_deref().map(last)
+    }
+
+    /// Whether only tests need it.
+    pub(crate) fn for_tests(&self) -> bool {
+        self.kind.as_deref() == Some("dev")
+    }
+}
+
+fn last(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+}
