@@ -148,7 +148,7 @@ impl CaProfile {
             });
         }
         let subject = subject(&root.certificate.organization, unit, what, key);
-        root.sign(random, now, self.not_after, &subject, key, extensions)
+        root.sign(random_serial(random), now, self.not_after, &subject, key, extensions)
     }
 }
 
@@ -230,7 +230,7 @@ impl<'a> Ca<'a> {
 
     pub(crate) fn sign(
         &self,
-        random: &mut dyn Random,
+        serial: [u8; 16],
         now: UnixTime,
         not_after: UnixTime,
         subject: &[u8],
@@ -242,7 +242,7 @@ impl<'a> Ca<'a> {
             return Err(Error::Validity);
         }
         let draft = Draft {
-            serial: random_serial(random),
+            serial,
             issuer: &ca.subject,
             issuer_key: ca.certificate.key(),
             not_before: not_before(now, ca.certificate.not_before()),

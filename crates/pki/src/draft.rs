@@ -106,8 +106,14 @@ pub(crate) fn seal(body: &[u8], signer: &dyn P256Signer) -> Result<Vec<u8>, Erro
 pub(crate) fn random_serial(random: &mut dyn Random) -> [u8; 16] {
     let mut serial = [0; 16];
     random.fill(&mut serial);
-    serial[0] = serial[0] & 0x3f | 0x40;
-    serial
+    certificate_serial(serial)
+}
+
+/// A certificate's serial number from 16 unpredictable bytes: an INTEGER (RFC 5280, 4.1.2.2) that always
+/// has 16 octets and is positive.
+pub const fn certificate_serial(mut bytes: [u8; 16]) -> [u8; 16] {
+    bytes[0] = bytes[0] & 0x3f | 0x40;
+    bytes
 }
 
 /// Shortly before `now`, but not before the issuer began.

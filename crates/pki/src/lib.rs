@@ -21,6 +21,7 @@ mod profile;
 pub use ca::{Ca, CaCertificate, CaKind, CaProfile, CaRole, RootProfile};
 pub use certificate::{Certificate, DeviceCertificate, PersonCertificate, ServerCertificate};
 pub use chain::{Chain, Usage, verify_chain};
+pub use draft::certificate_serial;
 pub use crl::{Revoked, crl};
 pub use csr::{Csr, CsrError, IdentityCsr};
 pub use error::{Error, SignError};

@@ -8,7 +8,7 @@ use pki_types::CertificateDer;
 use crate::{
     Ca, CaRole, Csr, Error, IdentityCsr, P256PublicKey, P256Signer,
     asn1::{oid, sequence, tlv},
-    draft::{Draft, Ext, random_serial},
+    draft::{Draft, Ext, certificate_serial, random_serial},
     kem,
     key::sha256,
     name, oid,
@@ -25,6 +25,9 @@ pub struct DeviceProfile {
     pub model: ModelName,
     /// When the certificate ends: [`UnixTime::MAX`] for a birth certificate.
     pub not_after: UnixTime,
+    /// The certificate's own serial number, made with [`crate::certificate_serial`]: it was reserved
+    /// before anything is signed.
+    pub certificate_serial: [u8; 16],
 }
 
 /// A person's identity as an operator.
@@ -56,7 +59,6 @@ impl DeviceProfile {
         &self,
         csr: &Csr,
         ca: &Ca<'_>,
-        random: &mut dyn Random,
         now: UnixTime,
     ) -> Result<CertificateDer<'static>, Error> {
         let CaRole::Devices { domain } = ca.certificate().role() else {
@@ -79,7 +81,7 @@ impl DeviceProfile {
             (oid::ORGANIZATION, ca.certificate().organization().as_str()),
             (oid::SERIAL_NUMBER, &serial),
         ]);
-        ca.sign(random, now, self.not_after, &subject, csr.key(), extensions)
+        ca.sign(certificate_serial(self.certificate_serial), now, self.not_after, &subject, csr.key(), extensions)
     }
 
     /// HardwareModuleName (RFC 4108, 5) as an otherName: the model as an identifier, and the serial
@@ -113,7 +115,7 @@ impl PersonProfile {
             (oid::COMMON_NAME, self.person.as_str()),
         ]);
         let extensions = leaf_extensions(&[oid::CLIENT_AUTH], alt_names);
-        ca.sign(random, now, self.not_after, &subject, csr.key(), extensions)
+        ca.sign(random_serial(random), now, self.not_after, &subject, csr.key(), extensions)
     }
 }
 
@@ -152,7 +154,7 @@ impl ServerProfile {
             (oid::COMMON_NAME, "server"),
         ]);
         let extensions = leaf_extensions(&[oid::SERVER_AUTH], alt_names);
-        ca.sign(random, now, self.not_after, &subject, csr.key(), extensions)
+        ca.sign(random_serial(random), now, self.not_after, &subject, csr.key(), extensions)
     }
 }
 

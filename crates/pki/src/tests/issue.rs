@@ -10,9 +10,14 @@ use proptest::prelude::*;
 
 pub(super) fn device(issuer: &Issuer, key: &Key, not_after: UnixTime) -> CertificateDer<'static> {
     let csr = Csr::parse(&csr::build(key, &KEM, Some(&serial())).unwrap()).unwrap();
-    let profile =
-        DeviceProfile { device: DEVICE, serial: serial(), model: "GW-200".parse().unwrap(), not_after };
-    profile.issue(&csr, &issuer.ca(), &mut Counter(5), NOW).unwrap()
+    let profile = DeviceProfile {
+        device: DEVICE,
+        serial: serial(),
+        model: "GW-200".parse().unwrap(),
+        not_after,
+        certificate_serial: [5; 16],
+    };
+    profile.issue(&csr, &issuer.ca(), NOW).unwrap()
 }
 
 pub(super) fn person(issuer: &Issuer, key: &Key) -> CertificateDer<'static> {
@@ -96,8 +101,13 @@ fn a_ca_issues_nothing_but_its_own_kind() {
     let key = Key::new();
     let device = Csr::parse(&csr::build(&key, &KEM, None).unwrap()).unwrap();
     let plain = IdentityCsr::parse(&csr::build_identity(&key).unwrap()).unwrap();
-    let device_profile =
-        DeviceProfile { device: DEVICE, serial: serial(), model: "m".parse().unwrap(), not_after: years(1) };
+    let device_profile = DeviceProfile {
+        device: DEVICE,
+        serial: serial(),
+        model: "m".parse().unwrap(),
+        not_after: years(1),
+        certificate_serial: [5; 16],
+    };
     let person_profile = PersonProfile { person: "Ada".parse().unwrap(), not_after: years(1) };
     let server_profile =
         ServerProfile { dns_names: vec!["a.example".into()], addresses: vec![], not_after: years(1) };
@@ -110,7 +120,7 @@ fn a_ca_issues_nothing_but_its_own_kind() {
     let station = world.station("line-1");
     let root = Ca::new(&root, &world.root_key).unwrap();
     for ca in [&root, &people.ca(), &servers.ca(), &gateways.ca()] {
-        let refused = device_profile.issue(&device, ca, random, NOW);
+        let refused = device_profile.issue(&device, ca, NOW);
         assert!(matches!(refused, Err(Error::WrongCa { .. })));
     }
     for ca in [&root, &station.ca(), &servers.ca(), &gateways.ca()] {
