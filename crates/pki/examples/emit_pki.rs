@@ -104,7 +104,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let profile = PersonProfile { person: "Ada Sample".parse()?, not_after: years(1) };
     write("people-person.der", &profile.issue(&csr, &Ca::new(&people, &people_key)?, random, now)?)?;
     let profile = ServerProfile {
-        dns_names: vec!["updates.example.com".into(), "localhost".into()],
+        dns_names: vec!["updates.example.com".into(), "updates.sample.example".into()],
         addresses: vec!["127.0.0.1".parse()?, "::1".parse()?],
         not_after: years(1),
     };

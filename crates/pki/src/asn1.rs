@@ -1,7 +1,7 @@
 //! The few structures of RFC 5280 and RFC 2986 that we read and write.
 //!
 //! They keep names, keys and identifiers as the octets they came in: an issuer's name must be copied,
-//! not rewritten, and identifiers under 2.25 have arcs of 128 bits, which parsers for dotted text
+//! not rewritten, and devices send identifiers with arcs of 128 bits, which parsers for dotted text
 //! refuse.
 
 use std::time::Duration;

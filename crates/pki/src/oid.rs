@@ -23,24 +23,30 @@ pub(crate) const HARDWARE_MODULE_NAME: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0
 /// extensionRequest (RFC 2985, 5.4.2).
 pub(crate) const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x0e];
 
-/// The extension that carries a device's KEM key: 2.25.40669461991702145388566583987196271427, the
-/// arc of UUID 1e98a749-a042-41ee-a68f-d05c0e721b43 (X.667).
+/// The extension that carries a device's KEM key: the arc of UUID
+/// 1e98a749-a042-41ee-a68f-d05c0e721b43, see [`of_uuid`].
 pub(crate) const KEM_KEY: &[u8] = &[
-    0x69, 0xbd, 0x98, 0xd3, 0xd2, 0xb4, 0x84, 0x92, 0x87, 0xdd, 0xa6, 0xc7, 0xf4, 0x8b, 0xc0, 0xf3, 0xc8,
-    0xb6, 0x43,
+    0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x01, 0xbe, 0x40, 0x93, 0x7a, 0xbd, 0x18, 0x82, 0xce, 0x49, 0x82,
+    0xc0, 0x42, 0x81, 0x83, 0x6e, 0x82, 0xcd, 0x0f, 0x86, 0xc1, 0xb8, 0x0e, 0x83, 0xc8, 0xb6, 0x43,
 ];
 
-/// The identifier 2.25.`uuid` (X.667, 6): an arc that anyone may derive from a UUID.
+/// 1.2.840.113556.1.8000.2554: whoever draws a UUID may use the arc below it.
+const UUIDS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x01, 0xbe, 0x40, 0x93, 0x7a];
+
+/// The identifier that stands for `uuid`: five arcs of 16 bits, then two of 24.
+///
+/// The arc under 2.25 (X.667) would be a single one of 128 bits, and GnuTLS and others cannot read a
+/// certificate with an arc beyond 32.
 pub(crate) fn of_uuid(uuid: [u8; 16]) -> Vec<u8> {
-    let mut rest = u128::from_be_bytes(uuid);
-    let mut octets = vec![(rest & 0x7f) as u8];
-    rest >>= 7;
-    while rest > 0 {
-        octets.push(0x80 | (rest & 0x7f) as u8);
-        rest >>= 7;
+    let (words, rest) = uuid.split_at(10);
+    let arcs = words.chunks(2).chain(rest.chunks(3));
+    let mut octets = UUIDS.to_vec();
+    for arc in arcs.map(|arc| arc.iter().fold(0_u32, |value, &octet| value << 8 | u32::from(octet))) {
+        let digits = [21, 14, 7, 0].map(|shift| (arc >> shift & 0x7f) as u8);
+        let skip = digits.iter().take(3).take_while(|&&digit| digit == 0).count();
+        octets.extend(digits[skip..3].iter().map(|digit| 0x80 | digit));
+        octets.push(digits[3]);
     }
-    octets.push(0x69);
-    octets.reverse();
     octets
 }
 

@@ -55,12 +55,7 @@ impl DeviceProfile {
     ///
     /// # Errors
     /// `ca` is no CA of devices, the validity leaves the CA's, or the CA's key signed nothing.
-    pub fn issue(
-        &self,
-        csr: &Csr,
-        ca: &Ca<'_>,
-        now: UnixTime,
-    ) -> Result<CertificateDer<'static>, Error> {
+    pub fn issue(&self, csr: &Csr, ca: &Ca<'_>, now: UnixTime) -> Result<CertificateDer<'static>, Error> {
         let CaRole::Devices { domain } = ca.certificate().role() else {
             return Err(Error::WrongCa { what: "certificates of devices" });
         };
@@ -81,7 +76,14 @@ impl DeviceProfile {
             (oid::ORGANIZATION, ca.certificate().organization().as_str()),
             (oid::SERIAL_NUMBER, &serial),
         ]);
-        ca.sign(certificate_serial(self.certificate_serial), now, self.not_after, &subject, csr.key(), extensions)
+        ca.sign(
+            certificate_serial(self.certificate_serial),
+            now,
+            self.not_after,
+            &subject,
+            csr.key(),
+            extensions,
+        )
     }
 
     /// HardwareModuleName (RFC 4108, 5) as an otherName: the model as an identifier, and the serial
@@ -184,7 +186,7 @@ pub fn self_signed(
     draft.sign(identity)
 }
 
-/// The model as an object identifier: an arc under 2.25 derived from its name (RFC 9562, version 8).
+/// The model as an object identifier: that of a UUID derived from its name (RFC 9562, version 8).
 pub(crate) fn hardware_type(model: &ModelName) -> Vec<u8> {
     let digest = sha256(format!("fleetseal hardware type {model}").as_bytes());
     let (head, _) = digest.as_bytes().split_at(16);

@@ -96,7 +96,7 @@ fn what_real_devices_send_besides_is_ignored() {
     let extensions = request(&[
         extension(oid::BASIC_CONSTRAINTS, &sequence(&[])),
         extension(oid::KEY_USAGE, &[0x03, 0x02, 0x07, 0x80]),
-        extension(&oid::of_uuid([0xff; 16]), b"anything"),
+        extension(&[&[0x69][..], &[0xff; 18], &[0x7f]].concat(), b"anything"),
         kem_extension(),
     ]);
     let mut attributes = [password, extensions];
