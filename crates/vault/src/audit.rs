@@ -69,6 +69,13 @@ pub struct AuditHead {
     pub hash: Digest,
 }
 
+/// A Merkle tree (RFC 6962, 2.1) that grows by its leaves: the hash of each complete subtree with its height,
+/// largest first.
+#[derive(Default)]
+pub(crate) struct Tree {
+    complete: Vec<(u32, Digest)>,
+}
+
 /// The log in its SQLite file.
 pub(crate) struct Audit {
     db: Connection,
@@ -118,13 +125,8 @@ impl Audit {
     ) -> Result<AuditHead, Error> {
         intent.check()?;
         let head = self.head()?;
-        let entry = AuditEntry {
-            seq: head.seq + 1,
-            previous: head.hash,
-            intent: intent.clone(),
-            generation,
-            signed,
-        };
+        let entry =
+            AuditEntry { seq: head.seq + 1, previous: head.hash, intent: intent.clone(), generation, signed };
         let bytes = entry.encode();
         let head = AuditHead { seq: entry.seq, hash: leaf_hash(&bytes) };
         let mut insert =
@@ -276,20 +278,27 @@ impl AuditEntry {
 }
 
 /// The Merkle tree hash (RFC 6962, 2.1) of `messages` in their order.
-pub(crate) fn merkle_root(messages: &[&[u8]]) -> Digest {
-    // One hash per complete subtree, largest first; equal sizes merge.
-    let mut trees: Vec<(u32, Digest)> = Vec::new();
-    for message in messages {
-        let mut tree = (0, leaf_hash(message));
-        while let Some(left) = trees.pop_if(|left| left.0 == tree.0) {
-            tree = (tree.0 + 1, hash(&[&[1], left.1.as_bytes(), tree.1.as_bytes()]));
+pub fn merkle_root(messages: &[&[u8]]) -> Digest {
+    let mut tree = Tree::default();
+    messages.iter().for_each(|message| tree.push(message));
+    tree.root()
+}
+
+impl Tree {
+    pub(crate) fn push(&mut self, message: &[u8]) {
+        let mut grown = (0, leaf_hash(message));
+        while let Some(left) = self.complete.pop_if(|left| left.0 == grown.0) {
+            grown = (grown.0 + 1, hash(&[&[1], left.1.as_bytes(), grown.1.as_bytes()]));
         }
-        trees.push(tree);
+        self.complete.push(grown);
     }
-    let smallest_first = trees.into_iter().rev().map(|(_, tree)| tree);
-    smallest_first
-        .reduce(|right, left| hash(&[&[1], left.as_bytes(), right.as_bytes()]))
-        .unwrap_or_else(|| hash(&[]))
+
+    pub(crate) fn root(&self) -> Digest {
+        let smallest_first = self.complete.iter().rev().map(|(_, tree)| *tree);
+        smallest_first
+            .reduce(|right, left| hash(&[&[1], left.as_bytes(), right.as_bytes()]))
+            .unwrap_or_else(|| hash(&[]))
+    }
 }
 
 fn leaf_hash(entry: &[u8]) -> Digest {
@@ -304,4 +313,32 @@ fn hash(parts: &[&[u8]]) -> Digest {
 
 fn place(seq: u64) -> Result<i64, Error> {
     i64::try_from(seq).map_err(|_| Error::AuditBroken { seq })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_merkle_root_is_that_of_rfc_6962() {
+        // MTH as the RFC defines it, by recursion.
+        fn mth(messages: &[&[u8]]) -> Digest {
+            match messages {
+                [] => hash(&[]),
+                [one] => leaf_hash(one),
+                _ => {
+                    let split = messages.len().next_power_of_two() / 2;
+                    let (left, right) = messages.split_at(split);
+                    hash(&[&[1], mth(left).as_bytes(), mth(right).as_bytes()])
+                }
+            }
+        }
+        let messages: Vec<[u8; 1]> = (0..70).map(|n| [n]).collect();
+        let messages: Vec<&[u8]> = messages.iter().map(<[u8; 1]>::as_slice).collect();
+        for len in 0..messages.len() {
+            assert_eq!(merkle_root(&messages[..len]), mth(&messages[..len]), "{len}");
+        }
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(merkle_root(&[]).to_string(), empty);
+    }
 }

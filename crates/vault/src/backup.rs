@@ -10,8 +10,8 @@ use crate::{
     audit::Audit,
     delay::Tries,
     file::{Draft, KeyFile, Malformed, Proof},
+    inside::{Change, Open},
     save::{Disk, Files, Trust, kept, key_file, lock_folder, make_folder},
-    vault::{Change, Open},
 };
 
 impl Vault {

@@ -161,9 +161,9 @@ impl Error {
 
 impl From<Error> for SignError {
     fn from(error: Error) -> Self {
-        match error {
-            Error::Locked => Self::Locked,
-            other => Self::Failed { reason: other.to_string() },
+        if matches!(error, Error::Locked) {
+            return Self::Locked;
         }
+        Self::Failed { reason: error.to_string() }
     }
 }

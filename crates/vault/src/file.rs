@@ -15,10 +15,10 @@
 //! bound to vault, key id, role, algorithm, public half, times and the file's generation. Each save
 //! seals everything anew.
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use envelope::cbor;
 use minicbor::{Decoder, Encoder};
 use model::{Digest, PersonName, UnixTime};
+use subtle::ConstantTimeEq;
 
 use crate::{
     AuditHead, Error, KeyId, KeyInfo, KeyRole, Params,
@@ -132,8 +132,9 @@ impl KeyFile {
     /// Opens every key, in the order of [`Self::keys`]: the header's MAC first, then each entry; each
     /// public half is recomputed from the private one.
     pub(crate) fn open(&self, master: &Secret) -> Result<Vec<Secret>, Malformed> {
-        verify_slices_are_equal(&self.compute_mac(master), &self.mac)
-            .map_err(|_| Malformed("the header's MAC does not fit"))?;
+        if !bool::from(self.compute_mac(master)[..].ct_eq(&self.mac[..])) {
+            return Err(Malformed("the header's MAC does not fit"));
+        }
         let kek = kek(&self.id, master);
         let open = |entry: &Entry| {
             let aad = |layer| entry.public.aad(&self.id, self.generation, layer);

@@ -86,8 +86,19 @@ const LEAST_SHARE: usize = 512;
 impl KeyRole {
     /// Every role.
     pub const ALL: [Self; 13] = [
-        Self::Root, Self::Targets, Self::Ticket, Self::Seal, Self::Grant, Self::Kem, Self::Audit,
-        Self::CaRoot, Self::CaDevices, Self::CaPeople, Self::CaServers, Self::Token, Self::Memory,
+        Self::Root,
+        Self::Targets,
+        Self::Ticket,
+        Self::Seal,
+        Self::Grant,
+        Self::Kem,
+        Self::Audit,
+        Self::CaRoot,
+        Self::CaDevices,
+        Self::CaPeople,
+        Self::CaServers,
+        Self::Token,
+        Self::Memory,
     ];
 
     /// The role as screens and logs say it.

@@ -13,20 +13,22 @@ mod delay;
 mod error;
 mod file;
 mod harden;
+mod inside;
 mod key;
 mod passphrase;
 mod save;
 mod sealed;
 mod signer;
 mod slot;
+mod symmetric;
 mod vault;
 
-pub use audit::{AuditEntry, AuditHead, Intent, Signed};
+pub use audit::{AuditEntry, AuditHead, Intent, Signed, merkle_root};
 pub use error::Error;
 pub use harden::{Hardened, harden};
 pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};
 pub use passphrase::check_passphrase;
-pub use signer::VaultSigner;
+pub use signer::{BatchSigner, CaSigner, VaultSigner};
 pub use slot::Params;
 pub use vault::{Lifetime, Vault, VaultId};
 

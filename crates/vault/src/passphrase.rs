@@ -4,9 +4,30 @@ use crate::Error;
 
 /// Passphrases and stems that every guesser tries first, in lower case.
 const COMMON: [&str; 24] = [
-    "password", "passwort", "motdepasse", "contraseña", "letmein", "qwerty", "qwertz", "azerty", "iloveyou",
-    "welcome", "changeme", "administrator", "admin", "default", "secret", "fleetseal", "abcdefgh", "monkey",
-    "dragon", "football", "sunshine", "princess", "trustno", "correcthorsebatterystaple",
+    "password",
+    "passwort",
+    "motdepasse",
+    "contraseña",
+    "letmein",
+    "qwerty",
+    "qwertz",
+    "azerty",
+    "iloveyou",
+    "welcome",
+    "changeme",
+    "administrator",
+    "admin",
+    "default",
+    "secret",
+    "fleetseal",
+    "abcdefgh",
+    "monkey",
+    "dragon",
+    "football",
+    "sunshine",
+    "princess",
+    "trustno",
+    "correcthorsebatterystaple",
 ];
 
 /// Refuses what a guesser finds soon: fewer than ten characters, fewer than five different ones, a run such as
@@ -57,8 +78,19 @@ mod tests {
     #[test]
     fn passphrases_that_are_guessed_first_are_refused() {
         for weak in [
-            "", "short", "123456789", "1234567890", "9876543210", "aaaaaaaaaaaa", "abababababab", "Password123!",
-            "P-a-s-s-w-o-r-d 1", "qwertz12345", "Ada Lovelace", "ada-lovelace-7", "correct horse battery staple",
+            "",
+            "short",
+            "123456789",
+            "1234567890",
+            "9876543210",
+            "aaaaaaaaaaaa",
+            "abababababab",
+            "Password123!",
+            "P-a-s-s-w-o-r-d 1",
+            "qwertz12345",
+            "Ada Lovelace",
+            "ada-lovelace-7",
+            "correct horse battery staple",
         ] {
             assert!(check_passphrase(weak, "Ada Lovelace").is_err(), "{weak}");
         }

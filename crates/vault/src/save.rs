@@ -99,9 +99,12 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), Error> {
 
 /// Refuses a folder that is not its owner's alone.
 pub(crate) fn check_folder(path: &Path) -> Result<(), Error> {
-    let found = fs::symlink_metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::Missing { path: path.to_owned() },
-        _ => failed("read", path)(error),
+    let found = fs::symlink_metadata(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Error::Missing { path: path.to_owned() }
+        } else {
+            failed("read", path)(error)
+        }
     })?;
     check_private(path, &found)
 }
@@ -110,9 +113,12 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), Error> {
 pub(crate) fn lock_folder(folder: &Path) -> Result<File, Error> {
     let path = folder.join("lock");
     let file = options().write(true).create(true).open(&path).map_err(failed("lock", &path))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::InUse { path: folder.to_owned() },
-        _ => failed("lock", &path)(error.into()),
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            Error::InUse { path: folder.to_owned() }
+        } else {
+            failed("lock", &path)(error.into())
+        }
     })?;
     Ok(file)
 }
@@ -159,11 +165,13 @@ impl Files for Disk {
     }
 
     fn create(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        let mut file =
-            options().write(true).create_new(true).open(path).map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
-                _ => failed("create", path)(error),
-            })?;
+        let mut file = options().write(true).create_new(true).open(path).map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                Error::Exists { path: path.to_owned() }
+            } else {
+                failed("create", path)(error)
+            }
+        })?;
         file.write_all(bytes).map_err(failed("write", path))
     }
 

@@ -1,17 +1,52 @@
 //! Signing and opening with the vault's keys.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use envelope::{KemSecret, PublicKey, SignError, Signer};
+use model::Digest;
+use pki::P256Signer;
 
-use crate::{Algorithm, Error, Intent, KeyId, Signed, Vault, audit::merkle_root, sealed::Secret};
+use crate::{
+    Algorithm, AuditHead, Error, Intent, KeyId, KeyRole, Signed, Vault,
+    audit::{Tree, merkle_root},
+    sealed::Secret,
+};
 
 /// Signs with one key of a vault for one purpose; refuses while the vault is locked.
 pub struct VaultSigner {
     vault: Vault,
     key: KeyId,
+    role: KeyRole,
     public: PublicKey,
     intent: Intent,
+}
+
+/// Issues certificates with one CA key of a vault; refuses while the vault is locked.
+pub struct CaSigner {
+    signer: VaultSigner,
+    public: [u8; 65],
+}
+
+/// Makes a bounded number of signatures with one Ed25519 key under one audit entry, for messages that
+/// come to be only on the way, as a rollout's tickets and labels do. Whoever uses it verifies what it signs, as
+/// `envelope::issue_many` does. Once it found the vault locked, it never signs again.
+pub struct BatchSigner {
+    vault: Vault,
+    key: KeyId,
+    public: PublicKey,
+    intent: Intent,
+    batch: Mutex<Batch>,
+}
+
+struct Batch {
+    signing: Option<Arc<SigningKey>>,
+    most: u64,
+    count: u64,
+    tree: Tree,
 }
 
 impl Vault {
@@ -22,7 +57,35 @@ impl Vault {
     pub fn signer(&self, key: KeyId, intent: Intent) -> Result<VaultSigner, Error> {
         let info = self.keys().into_iter().find(|info| info.id == key).ok_or(Error::NoKey { id: key })?;
         let public = info.verifying_key().ok_or(Error::WrongUse { role: info.role })?;
-        Ok(VaultSigner { vault: self.clone(), key, public, intent })
+        Ok(VaultSigner { vault: self.clone(), key, role: info.role, public, intent })
+    }
+
+    /// A signer of certificates with this CA key for this purpose: each signature is an audit entry.
+    ///
+    /// # Errors
+    /// There is no such key, or it is none of a CA.
+    pub fn ca_signer(&self, key: KeyId, intent: Intent) -> Result<CaSigner, Error> {
+        let signer = self.signer(key, intent)?;
+        match signer.public {
+            PublicKey::P256(public) => Ok(CaSigner { signer, public }),
+            PublicKey::Ed25519(_) => Err(Error::WrongUse { role: signer.role }),
+        }
+    }
+
+    /// A signer for at most `most` messages that are not known yet. The audit entry written now names
+    /// `plan`, a digest of what shall be signed for ([`merkle_root`] of it, say), in the place of the
+    /// messages' root; [`BatchSigner::finish`] adds that.
+    ///
+    /// # Errors
+    /// The vault is locked, the key is no Ed25519 key, or the audit log cannot be written.
+    pub fn batch(&self, key: KeyId, intent: &Intent, plan: Digest, most: u64) -> Result<BatchSigner, Error> {
+        let signed = Signed { key, root: plan, count: most };
+        let is_ed25519 = |algorithm| algorithm == Algorithm::Ed25519;
+        let (_, _, secret) = self.take(key, is_ed25519, intent, Some(signed))?;
+        let signing = Arc::new(SigningKey::from_bytes(&secret));
+        let public = PublicKey::Ed25519(signing.verifying_key().to_bytes());
+        let batch = Batch { signing: Some(signing), most, count: 0, tree: Tree::default() };
+        Ok(BatchSigner { vault: self.clone(), key, public, intent: intent.clone(), batch: Mutex::new(batch) })
     }
 
     /// Signs all messages under one audit entry, in their order, and verifies every signature. Many
@@ -89,6 +152,71 @@ impl Signer for VaultSigner {
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
         let signatures = self.vault.sign_batch(self.key, &self.intent, &[message])?;
         signatures.first().copied().ok_or(SignError::Failed { reason: "nothing was signed".to_owned() })
+    }
+}
+
+impl P256Signer for CaSigner {
+    fn public_key_sec1(&self) -> [u8; 65] {
+        self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], pki::SignError> {
+        self.signer.sign(message).map_err(|error| {
+            if matches!(error, SignError::Locked) {
+                pki::SignError::Locked
+            } else {
+                pki::SignError::Failed { reason: error.to_string() }
+            }
+        })
+    }
+}
+
+impl Signer for BatchSigner {
+    fn public_key(&self) -> PublicKey {
+        self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        let signing = {
+            let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.vault.is_unlocked() {
+                batch.signing = None;
+            }
+            let signing = batch.signing.clone().ok_or(SignError::Locked)?;
+            if batch.count == batch.most {
+                return Err(SignError::Failed { reason: "the batch is used up".to_owned() });
+            }
+            batch.count += 1;
+            batch.tree.push(message);
+            signing
+        };
+        Ok(signing.sign(message).to_bytes())
+    }
+}
+
+impl BatchSigner {
+    /// Writes the audit entry that says what was signed: the Merkle tree hash of all messages in the order
+    /// in which they came, and their count.
+    ///
+    /// # Errors
+    /// The audit log cannot be written.
+    pub fn finish(self) -> Result<AuditHead, Error> {
+        let batch = self.batch.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let signed = Signed { key: self.key, root: batch.tree.root(), count: batch.count };
+        let inner = self.vault.inner();
+        inner.audit.append(&self.intent, inner.file.generation, Some(signed))
+    }
+}
+
+impl fmt::Debug for CaSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CaSigner({:?})", self.signer.public)
+    }
+}
+
+impl fmt::Debug for BatchSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BatchSigner({:?})", self.public)
     }
 }
 

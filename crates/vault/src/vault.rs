@@ -3,30 +3,23 @@
 use std::{
     fmt,
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard},
-    time::Instant,
 };
 
-use model::{PersonName, Seconds, TokenId, UnixTime};
-use subtle::ConstantTimeEq;
+use model::{PersonName, Seconds, UnixTime};
 
 use crate::{
     AuditEntry, AuditHead, Error, Intent, KeyId, KeyInfo, KeyRole, Params,
     audit::Audit,
     check_passphrase,
     delay::Tries,
-    file::{Draft, KeyFile, MAX_KEYS, Malformed, Proof, Public},
-    key::mac,
-    save::{
-        Disk, Failure, Files, Trust, check_folder, generations, kept, key_file, lock_folder, make_folder, replace,
-    },
-    sealed::{Secret, random, random_secret},
+    file::{Draft, KeyFile, MAX_KEYS, Public},
+    inside::{Change, Inner, Moment, Open, Shared, load, write},
+    save::{Disk, Files, check_folder, generations, key_file, lock_folder, make_folder},
+    sealed::{random, random_secret},
     slot::Slot,
 };
-
-/// How many older generations are kept beside the newest.
-const KEPT: usize = 5;
 
 /// A local key vault: a handle to one folder, shared by its clones. The folder stays closed to every
 /// other program until the last one is dropped.
@@ -46,45 +39,6 @@ pub struct Lifetime {
     pub idle: Seconds,
     /// Since it was unlocked, whatever happens.
     pub absolute: Seconds,
-}
-
-pub(crate) struct Shared {
-    pub(crate) folder: PathBuf,
-    pub(crate) files: Arc<dyn Files>,
-    pub(crate) tries: Tries,
-    inner: Mutex<Inner>,
-    _lock: File,
-}
-
-pub(crate) struct Inner {
-    pub(crate) file: KeyFile,
-    pub(crate) audit: Audit,
-    pub(crate) open: Option<Open>,
-    lifetime: Lifetime,
-}
-
-/// What is in memory while the vault is unlocked.
-pub(crate) struct Open {
-    pub(crate) master: Secret,
-    /// In the order of the file's keys.
-    pub(crate) secrets: Vec<Secret>,
-    unlocked: Moment,
-    touched: Moment,
-}
-
-/// What a save changes.
-#[derive(Default)]
-pub(crate) struct Change {
-    pub(crate) slots: Option<(Vec<Slot>, Secret)>,
-    pub(crate) proof: Option<Proof>,
-    pub(crate) keys: Vec<(Public, Secret)>,
-}
-
-/// An instant on the caller's clock and on the machine's, which nobody can set back.
-#[derive(Clone, Copy)]
-struct Moment {
-    at: UnixTime,
-    clock: Instant,
 }
 
 impl Vault {
@@ -253,36 +207,6 @@ impl Vault {
         Ok(infos.split_off(infos.len() - roles.len()))
     }
 
-    /// The secret of a one-time enrolment token: HMAC-SHA256 under the token key of the token's id and
-    /// `binding`, the canonical bytes of what it is bound to. It is recomputed and never stored.
-    ///
-    /// # Errors
-    /// The vault is locked or has no token key.
-    pub fn enrolment_secret(
-        &self,
-        token: &TokenId,
-        binding: &[u8],
-    ) -> Result<zeroize::Zeroizing<[u8; 32]>, Error> {
-        let key = self.single(KeyRole::Token)?;
-        Ok(mac(&key, &[b"fleetseal-enrolment/1", token.as_bytes(), binding]).into())
-    }
-
-    /// A MAC over something that this vault shall recognise as remembered by itself.
-    ///
-    /// # Errors
-    /// The vault is locked or has no memory key.
-    pub fn memory_mac(&self, bytes: &[u8]) -> Result<[u8; 32], Error> {
-        Ok(mac(&self.single(KeyRole::Memory)?, &[b"fleetseal-memory/1", bytes]))
-    }
-
-    /// Whether `mac` is this vault's over `bytes`, in constant time.
-    ///
-    /// # Errors
-    /// The vault is locked or has no memory key.
-    pub fn memory_verify(&self, bytes: &[u8], mac: &[u8; 32]) -> Result<bool, Error> {
-        Ok(self.memory_mac(bytes)?[..].ct_eq(&mac[..]).into())
-    }
-
     /// Puts a new passphrase in the place of the old one, under a new master key. Kept generations are
     /// removed, for the old passphrase opens them; backups made before still open with it.
     ///
@@ -396,7 +320,13 @@ impl Vault {
         if file.generation < last_seen {
             return Err(Error::OlderThanLastSeen { generation: file.generation, last_seen });
         }
-        Ok(Self::new(files, dir, lock, tries, Inner { file, audit, open: None, lifetime: Lifetime::default() }))
+        Ok(Self::new(
+            files,
+            dir,
+            lock,
+            tries,
+            Inner { file, audit, open: None, lifetime: Lifetime::default() },
+        ))
     }
 
     /// Saves the first key file of a folder, or a restored one, and makes the handle.
@@ -442,125 +372,6 @@ impl Vault {
         inner.expire(None);
         if inner.open.is_some() { Ok(inner) } else { Err(Error::Locked) }
     }
-
-    fn single(&self, role: KeyRole) -> Result<Secret, Error> {
-        let inner = self.unlocked()?;
-        let at = inner.file.keys.iter().position(|entry| entry.public.role == role);
-        inner.secret(at.ok_or(Error::NoRole { role })?)
-    }
-}
-
-impl Shared {
-    /// Seals everything anew as the next generation and puts it in the place of the last.
-    pub(crate) fn save(&self, inner: &mut Inner, change: Change) -> Result<(), Error> {
-        let open = inner.open.as_mut().ok_or(Error::Locked)?;
-        let file = &inner.file;
-        let (slots, master) = match change.slots {
-            Some((slots, master)) => (slots, Some(master)),
-            None => (file.slots.clone(), None),
-        };
-        let new = change.keys.iter().map(|(public, secret)| (public.clone(), secret));
-        let old = file.keys.iter().map(|entry| entry.public.clone()).zip(&open.secrets);
-        let draft = Draft {
-            id: file.id,
-            holder: file.holder.clone(),
-            generation: file.generation + 1,
-            created_at: file.created_at,
-            audit: inner.audit.head()?,
-            slots,
-            proof: change.proof.or(file.proof),
-            keys: old.chain(new).collect(),
-        };
-        let next = draft.seal(master.as_ref().unwrap_or(&open.master))?;
-        let keep = kept(&self.folder, file.generation);
-        let written =
-            write(&*self.files, &self.folder, &next, master.as_ref().unwrap_or(&open.master), Some(&keep));
-        if let Err(Failure { error, published }) = written {
-            if published {
-                inner.open = None;
-            }
-            return Err(error);
-        }
-        open.secrets.extend(change.keys.into_iter().map(|(_, secret)| secret));
-        if let Some(master) = master {
-            open.master = master;
-        }
-        inner.file = next;
-        // The new generation stands; what follows is housekeeping.
-        if let Err(error) = self.tries.saw(inner.file.generation).and_then(|()| self.prune(KEPT)) {
-            tracing::warn!(%error, "failed to tidy up after a save");
-        }
-        Ok(())
-    }
-
-    /// Removes all kept generations but the newest `keep`.
-    pub(crate) fn prune(&self, keep: usize) -> Result<(), Error> {
-        let old = generations(&self.folder)?.into_iter().skip(keep);
-        old.map(|generation| self.files.remove(&kept(&self.folder, generation))).collect()
-    }
-
-    /// The file on the disk, if it is this vault's and no older than last seen.
-    fn load(&self, known: &KeyFile) -> Result<KeyFile, Error> {
-        let file = load(&*self.files, &self.folder)?;
-        if file.id != known.id {
-            return Err(self.damaged(Malformed("another vault's file")));
-        }
-        let last_seen = known.generation.max(self.tries.last_seen());
-        if file.generation < last_seen {
-            return Err(Error::OlderThanLastSeen { generation: file.generation, last_seen });
-        }
-        Ok(file)
-    }
-
-    fn damaged(&self, Malformed(reason): Malformed) -> Error {
-        Error::Damaged { path: key_file(&self.folder), reason }
-    }
-}
-
-impl Inner {
-    /// A copy of the key at this place of the file.
-    pub(crate) fn secret(&self, at: usize) -> Result<Secret, Error> {
-        let secrets = &self.open.as_ref().ok_or(Error::Locked)?.secrets;
-        Ok(secrets.get(at).ok_or(Error::Locked)?.clone())
-    }
-
-    pub(crate) fn intent(&self, action: &str, subject: &str, reason: &str, at: UnixTime) -> Intent {
-        Intent {
-            actor: self.file.holder.clone(),
-            action: action.to_owned(),
-            subject: subject.to_owned(),
-            reason: reason.to_owned(),
-            at,
-        }
-    }
-
-    fn expire(&mut self, now: Option<UnixTime>) {
-        let Lifetime { idle, absolute } = self.lifetime;
-        let over =
-            |open: &Open| open.touched.elapsed(now) >= idle || open.unlocked.elapsed(now) >= absolute;
-        if self.open.as_ref().is_some_and(over) {
-            self.open = None;
-        }
-    }
-}
-
-impl Open {
-    pub(crate) fn new(master: Secret, secrets: Vec<Secret>, now: UnixTime) -> Self {
-        let now = Moment::new(now);
-        Self { master, secrets, unlocked: now, touched: now }
-    }
-}
-
-impl Moment {
-    fn new(at: UnixTime) -> Self {
-        Self { at, clock: Instant::now() }
-    }
-
-    /// The longer of what both clocks say.
-    fn elapsed(&self, now: Option<UnixTime>) -> Seconds {
-        let machine = Seconds(self.clock.elapsed().as_secs());
-        now.map_or(machine, |now| now.since(self.at).max(machine))
-    }
 }
 
 impl Default for Lifetime {
@@ -598,30 +409,4 @@ impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault").field("folder", &self.shared.folder).finish_non_exhaustive()
     }
-}
-
-fn load(files: &dyn Files, dir: &Path) -> Result<KeyFile, Error> {
-    let path = key_file(dir);
-    let bytes = files.read(&path, Trust::Private)?;
-    KeyFile::decode(&bytes).map_err(|Malformed(reason)| Error::Damaged { path, reason })
-}
-
-/// Writes `file` and opens every key of what was written before it counts.
-fn write(
-    files: &dyn Files,
-    dir: &Path,
-    file: &KeyFile,
-    master: &Secret,
-    keep: Option<&Path>,
-) -> Result<(), Failure> {
-    let path = key_file(dir);
-    let bytes = file.encode();
-    replace(files, &path, &bytes, keep, |read| {
-        let damaged = |reason| Error::Damaged { path: path.clone(), reason };
-        if read != bytes {
-            return Err(damaged("the disk gave back other bytes than it was given"));
-        }
-        let reread = KeyFile::decode(read).map_err(|Malformed(reason)| damaged(reason))?;
-        reread.open(master).map(drop).map_err(|Malformed(reason)| damaged(reason))
-    })
 }

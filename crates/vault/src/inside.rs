@@ -1,0 +1,201 @@
+//! What the handles to one vault share: its file, its log, and while it is unlocked its secrets.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use model::{Seconds, UnixTime};
+
+use crate::{
+    Error, Intent, Lifetime,
+    audit::Audit,
+    delay::Tries,
+    file::{Draft, KeyFile, Malformed, Proof, Public},
+    save::{Failure, Files, Trust, generations, kept, key_file, replace},
+    sealed::Secret,
+    slot::Slot,
+};
+
+/// How many older generations are kept beside the newest.
+const KEPT: usize = 5;
+
+pub(crate) struct Shared {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) tries: Tries,
+    pub(crate) inner: Mutex<Inner>,
+    /// Closes the folder to other programs.
+    pub(crate) _lock: File,
+}
+
+pub(crate) struct Inner {
+    pub(crate) file: KeyFile,
+    pub(crate) audit: Audit,
+    pub(crate) open: Option<Open>,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// What is in memory while the vault is unlocked.
+pub(crate) struct Open {
+    pub(crate) master: Secret,
+    /// In the order of the file's keys.
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) unlocked: Moment,
+    pub(crate) touched: Moment,
+}
+
+/// What a save changes.
+#[derive(Default)]
+pub(crate) struct Change {
+    pub(crate) slots: Option<(Vec<Slot>, Secret)>,
+    pub(crate) proof: Option<Proof>,
+    pub(crate) keys: Vec<(Public, Secret)>,
+}
+
+/// An instant on the caller's clock and on the machine's, which nobody can set back.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) at: UnixTime,
+    clock: Instant,
+}
+
+impl Shared {
+    /// Seals everything anew as the next generation and puts it in the place of the last.
+    pub(crate) fn save(&self, inner: &mut Inner, change: Change) -> Result<(), Error> {
+        let open = inner.open.as_mut().ok_or(Error::Locked)?;
+        let file = &inner.file;
+        let (slots, master) = match change.slots {
+            Some((slots, master)) => (slots, Some(master)),
+            None => (file.slots.clone(), None),
+        };
+        let new = change.keys.iter().map(|(public, secret)| (public.clone(), secret));
+        let old = file.keys.iter().map(|entry| entry.public.clone()).zip(&open.secrets);
+        let draft = Draft {
+            id: file.id,
+            holder: file.holder.clone(),
+            generation: file.generation + 1,
+            created_at: file.created_at,
+            audit: inner.audit.head()?,
+            slots,
+            proof: change.proof.or(file.proof),
+            keys: old.chain(new).collect(),
+        };
+        let next = draft.seal(master.as_ref().unwrap_or(&open.master))?;
+        let keep = kept(&self.folder, file.generation);
+        let written =
+            write(&*self.files, &self.folder, &next, master.as_ref().unwrap_or(&open.master), Some(&keep));
+        if let Err(Failure { error, published }) = written {
+            if published {
+                inner.open = None;
+            }
+            return Err(error);
+        }
+        open.secrets.extend(change.keys.into_iter().map(|(_, secret)| secret));
+        if let Some(master) = master {
+            open.master = master;
+        }
+        inner.file = next;
+        // The new generation stands; what follows is housekeeping.
+        if let Err(error) = self.tries.saw(inner.file.generation).and_then(|()| self.prune(KEPT)) {
+            tracing::warn!(%error, "failed to tidy up after a save");
+        }
+        Ok(())
+    }
+
+    /// Removes all kept generations but the newest `keep`.
+    pub(crate) fn prune(&self, keep: usize) -> Result<(), Error> {
+        let mut old = generations(&self.folder)?.into_iter().skip(keep);
+        old.try_for_each(|generation| self.files.remove(&kept(&self.folder, generation)))
+    }
+
+    /// The file on the disk, if it is this vault's and no older than last seen.
+    pub(crate) fn load(&self, known: &KeyFile) -> Result<KeyFile, Error> {
+        let file = load(&*self.files, &self.folder)?;
+        if file.id != known.id {
+            return Err(self.damaged(Malformed("another vault's file")));
+        }
+        let last_seen = known.generation.max(self.tries.last_seen());
+        if file.generation < last_seen {
+            return Err(Error::OlderThanLastSeen { generation: file.generation, last_seen });
+        }
+        Ok(file)
+    }
+
+    pub(crate) fn damaged(&self, Malformed(reason): Malformed) -> Error {
+        Error::Damaged { path: key_file(&self.folder), reason }
+    }
+}
+
+impl Inner {
+    /// A copy of the key at this place of the file.
+    pub(crate) fn secret(&self, at: usize) -> Result<Secret, Error> {
+        let secrets = &self.open.as_ref().ok_or(Error::Locked)?.secrets;
+        Ok(secrets.get(at).ok_or(Error::Locked)?.clone())
+    }
+
+    pub(crate) fn intent(&self, action: &str, subject: &str, reason: &str, at: UnixTime) -> Intent {
+        Intent {
+            actor: self.file.holder.clone(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            reason: reason.to_owned(),
+            at,
+        }
+    }
+
+    pub(crate) fn expire(&mut self, now: Option<UnixTime>) {
+        let Lifetime { idle, absolute } = self.lifetime;
+        let over = |open: &Open| open.touched.elapsed(now) >= idle || open.unlocked.elapsed(now) >= absolute;
+        if self.open.as_ref().is_some_and(over) {
+            self.open = None;
+        }
+    }
+}
+
+impl Open {
+    pub(crate) fn new(master: Secret, secrets: Vec<Secret>, now: UnixTime) -> Self {
+        let now = Moment::new(now);
+        Self { master, secrets, unlocked: now, touched: now }
+    }
+}
+
+impl Moment {
+    pub(crate) fn new(at: UnixTime) -> Self {
+        Self { at, clock: Instant::now() }
+    }
+
+    /// The longer of what both clocks say.
+    fn elapsed(&self, now: Option<UnixTime>) -> Seconds {
+        let machine = Seconds(self.clock.elapsed().as_secs());
+        now.map_or(machine, |now| now.since(self.at).max(machine))
+    }
+}
+
+pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<KeyFile, Error> {
+    let path = key_file(dir);
+    let bytes = files.read(&path, Trust::Private)?;
+    KeyFile::decode(&bytes).map_err(|Malformed(reason)| Error::Damaged { path, reason })
+}
+
+/// Writes `file` and opens every key of what was written before it counts.
+pub(crate) fn write(
+    files: &dyn Files,
+    dir: &Path,
+    file: &KeyFile,
+    master: &Secret,
+    keep: Option<&Path>,
+) -> Result<(), Failure> {
+    let path = key_file(dir);
+    let bytes = file.encode();
+    replace(files, &path, &bytes, keep, |read| {
+        let damaged = |reason| Error::Damaged { path: path.clone(), reason };
+        if read != bytes {
+            return Err(damaged("the disk gave back other bytes than it was given"));
+        }
+        let reread = KeyFile::decode(read).map_err(|Malformed(reason)| damaged(reason))?;
+        reread.open(master).map(drop).map_err(|Malformed(reason)| damaged(reason))
+    })
+}
