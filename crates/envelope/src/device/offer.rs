@@ -38,7 +38,7 @@ pub struct OfferedLink<'a> {
 #[derive(Debug)]
 pub enum Order {
     /// Fetch and install.
-    Install(Verified<Install>),
+    Install(Box<Verified<Install>>),
     /// Stop.
     Hold(Verified<Hold>),
 }
@@ -133,7 +133,7 @@ pub fn verify_offer(
         .link
         .map(|link| open_link(state, basis, link, &installation, kem, clock.latest()))
         .transpose()?;
-    Ok(Order::Install(Verified::new(Install { ticket, installation, digest, link })))
+    Ok(Order::Install(Box::new(Verified::new(Install { ticket, installation, digest, link }))))
 }
 
 impl Install {
@@ -209,7 +209,7 @@ fn check_seq(state: &State, ticket: &Ticket, digest: Digest, targets: &TargetsVi
         // Feeding the installer again after a power cut is no replacement; a hold for another
         // component is none either.
         let again = trial.ticket == digest && trial.step == TrialStep::Installing;
-        if !again && !(hold && trial.component != ticket.component) {
+        if !(again || hold && trial.component != ticket.component) {
             return Err(Refusal::TrialRunning { component: trial.component.clone() });
         }
     }

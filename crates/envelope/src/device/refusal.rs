@@ -252,15 +252,18 @@ impl Refusal {
 
     /// The stored `seq` that a signed refusal carries home, where the ticket was refused for its own.
     pub const fn stored_seq(&self) -> Option<u64> {
-        match self {
-            Self::SeqReplayed { stored }
-            | Self::TicketSpent { stored }
-            | Self::AttemptsExhausted { stored } => Some(*stored),
-            _ => None,
+        if let Self::SeqReplayed { stored }
+        | Self::TicketSpent { stored }
+        | Self::AttemptsExhausted { stored } = self
+        {
+            Some(*stored)
+        } else {
+            None
         }
     }
 
     /// What a ticket that was opened failed at.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is wrong, it is no sound ticket")]
     pub(super) fn of_ticket(error: &Error) -> Self {
         match error {
             Error::UnknownKey { kid } => Self::TicketKeyUnknown { kid: *kid },
@@ -277,6 +280,7 @@ impl Refusal {
     }
 
     /// What a link that was opened failed at.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is wrong, it is no sound link")]
     pub(super) fn of_link(error: &Error) -> Self {
         match error {
             Error::UnknownKey { kid } | Error::Role { kid, .. } | Error::KeyLapsed { kid, .. } => {

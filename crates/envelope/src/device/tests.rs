@@ -1,0 +1,3 @@
+mod checks;
+mod scene;
+mod transitions;

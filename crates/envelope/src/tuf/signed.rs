@@ -60,7 +60,7 @@ impl<T: Metadata> Signed<T> {
             fields.insert("_type".into(), T::ROLE.as_str().into());
             fields.insert("spec_version".into(), SPEC_VERSION.into());
         }
-        Self::parse(&render(&[], &body))
+        Ok(Self { signed, ..Self::parse(&render(&[], &body))? })
     }
 
     /// Reads a metadata file.
