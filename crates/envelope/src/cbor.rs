@@ -83,7 +83,7 @@ pub enum Error {
         /// Where the tag begins.
         at: usize,
     },
-    /// A float, null, undefined, reserved or unassigned value.
+    /// A boolean, null, undefined, float, reserved or unassigned value.
     #[error("a value of a kind that is not taken at byte {at}")]
     Kind {
         /// Where the value begins.
@@ -124,7 +124,7 @@ const MAP: u8 = 5;
 const TAG: u8 = 6;
 
 /// Checks that `bytes` are one CBOR document in core deterministic encoding (RFC 8949, section
-/// 4.2.1), of integers, byte strings, texts, arrays, integer-keyed maps and booleans alone.
+/// 4.2.1), of integers, byte strings, texts, arrays and integer-keyed maps alone.
 ///
 /// # Errors
 /// The first place where they are not, or a limit that they exceed.
@@ -161,13 +161,8 @@ impl Checker<'_> {
             Some(first) => (first >> 5, first & 0x1f),
             None => return Err(Error::Truncated { at }),
         };
-        if major == 7 {
-            // Booleans alone: 20 and 21.
-            if info != 20 && info != 21 {
-                return Err(Error::Kind { at });
-            }
-            self.at += 1;
-            return Ok((major, info.into()));
+        if major > TAG {
+            return Err(Error::Kind { at });
         }
         let (width, least) = match info {
             0..=23 => {
@@ -279,11 +274,6 @@ impl Writer {
         self
     }
 
-    pub(crate) fn bool(&mut self, value: bool) -> &mut Self {
-        self.out.push(if value { 0xf5 } else { 0xf4 });
-        self
-    }
-
     /// Begins an array; `items` values follow.
     pub(crate) fn array(&mut self, items: usize) -> &mut Self {
         self.head(ARRAY, items as u64)
@@ -385,10 +375,6 @@ impl<'b> Reader<'b> {
         self.text()?.parse().map_err(|_| Error::Value)
     }
 
-    pub(crate) fn bool(&mut self) -> Result<bool, Error> {
-        self.argument(7).map(|argument| argument == 21)
-    }
-
     /// An instant: Unix seconds, up to the year 9999.
     pub(crate) fn time(&mut self) -> Result<UnixTime, Error> {
         let secs = self.uint()?;
@@ -486,10 +472,9 @@ impl<'b> Map<'_, 'b> {
             }
             self.left -= 1;
             if found == key {
-                return read(self.reader).map(Some).map_err(|error| match error {
-                    Error::Value => Error::Field { field },
-                    other => other,
-                });
+                let value = read(self.reader);
+                let field = Error::Field { field };
+                return value.map(Some).map_err(|error| if error == Error::Value { field } else { error });
             }
             self.pass(found)?;
         }
@@ -517,3 +502,9 @@ impl<'b> Map<'_, 'b> {
 fn rank(key: i64) -> u64 {
     u64::try_from(key).unwrap_or_else(|_| (1 << 63) | (key.unsigned_abs() - 1))
 }
+
+#[cfg(test)]
+pub(crate) mod value;
+
+#[cfg(test)]
+mod tests;

@@ -69,3 +69,36 @@ impl Object for CheckIn {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{END, Fleet, NOW, said};
+
+    #[test]
+    fn an_answer_counts_for_its_device_and_question_alone() {
+        let fleet = Fleet::new();
+        let device = fleet.me.device;
+        let signed = CheckIn { device, nonce: [1; 16], at: NOW }.sign(&fleet.link_key).unwrap();
+        let verify = |device, nonce| CheckIn::verify(&signed, device, &nonce, &fleet.trust, UnixTime::EPOCH);
+        assert_eq!(verify(device, [1; 16]).unwrap().at, NOW);
+        assert_eq!(said(verify(device, [2; 16])), "`nonce` is another than expected");
+        let other = DeviceId::new([0; 16]);
+        assert_eq!(said(verify(other, [1; 16])), "`device_id` is another than expected");
+    }
+
+    #[test]
+    fn only_a_link_key_tells_the_time_and_only_while_it_is_trusted() {
+        let fleet = Fleet::new();
+        let device = fleet.me.device;
+        let late = UnixTime::from_secs(END.as_secs() + 1);
+        let checkin = CheckIn { device, nonce: [1; 16], at: NOW };
+        let verify = |bytes: &[u8], now| CheckIn::verify(bytes, device, &[1; 16], &fleet.trust, now);
+        let signed = checkin.sign(&fleet.ticket_key).unwrap();
+        assert!(matches!(verify(&signed, NOW), Err(Error::Role { .. })));
+        let signed = checkin.sign(&fleet.link_key).unwrap();
+        assert!(matches!(verify(&signed, late), Err(Error::KeyLapsed { .. })));
+        let signed = CheckIn { at: late, ..checkin }.sign(&fleet.link_key).unwrap();
+        assert!(matches!(verify(&signed, NOW), Err(Error::KeyLapsed { .. })));
+    }
+}

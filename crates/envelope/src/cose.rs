@@ -112,7 +112,7 @@ impl Unsigned {
 impl<'b> Sign1<'b> {
     /// Parses a signed object whose map is at most `max` bytes long.
     pub(crate) fn parse(bytes: &'b [u8], max: usize) -> Result<Self, Error> {
-        let mut reader = Reader::new(bytes, &Limits { bytes: max + OVERHEAD, depth: 2, tag: Some(SIGN1) })?;
+        let mut reader = Reader::new(bytes, &Limits { bytes: max + OVERHEAD, depth: 3, tag: Some(SIGN1) })?;
         if reader.array()? != 4 {
             return Err(cbor::Error::Value.into());
         }
@@ -169,9 +169,12 @@ pub(crate) fn decode<T: Object>(bytes: &[u8]) -> Result<T, Error> {
         }
         T::read(map)
     });
-    object.map_err(|error| match error {
-        cbor::Error::Field { field: "typ" } => Error::Type { expected: T::TYP },
-        source => Error::Encoding { source },
+    object.map_err(|source| {
+        if source == (cbor::Error::Field { field: "typ" }) {
+            Error::Type { expected: T::TYP }
+        } else {
+            Error::Encoding { source }
+        }
     })
 }
 
@@ -187,3 +190,6 @@ fn sig_structure(protected: &[u8], payload: &[u8]) -> Zeroizing<Vec<u8>> {
     out.array(4).text("Signature1").bytes(protected).bytes(&[]).bytes(payload);
     Zeroizing::new(out.into_bytes())
 }
+
+#[cfg(test)]
+mod tests;

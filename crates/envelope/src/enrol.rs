@@ -263,3 +263,111 @@ impl fmt::Debug for EnrolmentToken {
         write!(f, "EnrolmentToken({} at {})", self.id, self.address)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        P256Key, SystemRandom,
+        fixture::{Fleet, said, sign1},
+    };
+
+    fn token() -> EnrolmentToken {
+        EnrolmentToken {
+            id: TokenId::new([1; 16]),
+            fleet: FleetId::new([2; 16]),
+            ca_root: Digest::new([3; 32]),
+            tuf_root: Digest::new([4; 32]),
+            address: "enrol.example:8444".into(),
+            secret: TokenSecret::from_bytes(&[0x5e; 32]),
+        }
+    }
+
+    #[test]
+    fn a_token_reads_back_from_its_text_however_it_was_pasted() {
+        let text = token().to_text().unwrap();
+        let wrapped: String = text.chars().flat_map(|char| [char, '\n']).collect();
+        for text in [text.as_str(), &format!("  {}\r\n", *text), &wrapped] {
+            let read: EnrolmentToken = text.parse().unwrap();
+            assert_eq!(
+                (read.id, read.fleet, read.ca_root, read.tuf_root, read.address.as_str()),
+                (token().id, token().fleet, token().ca_root, token().tuf_root, "enrol.example:8444")
+            );
+            assert_eq!(read.secret.as_bytes(), &[0x5e; 32]);
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_cut_off_or_mistyped_is_noticed() {
+        let text = token().to_text().unwrap();
+        for end in 0..text.len() {
+            assert!(matches!(text[..end].parse::<EnrolmentToken>(), Err(Error::Token)), "{end}");
+        }
+        for at in 0..text.len() {
+            let other = if &text[at..=at] == "A" { "B" } else { "A" };
+            let typo = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            assert!(typo.parse::<EnrolmentToken>().is_err(), "{at}");
+        }
+        let nowhere = EnrolmentToken { address: "enrol example".into(), ..token() };
+        assert_eq!(said(nowhere.to_text()), "an address is a host and a port");
+    }
+
+    #[test]
+    fn a_token_does_not_show_its_secret() {
+        let shown = format!("{:?} {:?}", token(), token().secret);
+        assert!(!shown.contains("5e") && !shown.contains("94"), "{shown}");
+    }
+
+    #[test]
+    fn a_mac_is_of_one_csr_under_one_secret() {
+        let secret = TokenSecret::from_bytes(&[0x0b; 32]);
+        let mac = secret.mac(b"a certification request");
+        assert!(secret.verifies(b"a certification request", &mac));
+        assert!(!secret.verifies(b"another certification request", &mac));
+        assert!(!token().secret.verifies(b"a certification request", &mac));
+        assert!(!secret.verifies(b"a certification request", &mac[..31]));
+        assert!(!secret.verifies(b"a certification request", &[]));
+    }
+
+    #[test]
+    fn a_certificate_opens_for_its_device_alone() {
+        let fleet = Fleet::new();
+        let certificate = SealedCertificate {
+            device: fleet.me.device,
+            chain: vec![vec![1; 700], vec![2; 600]],
+            challenge: [9; 32],
+        };
+        let sealed = certificate.seal(&fleet.device_kem.public()).unwrap();
+        assert_eq!(SealedCertificate::open(&sealed, &fleet.device_kem).unwrap(), certificate);
+        assert!(SealedCertificate::open(&sealed, &fleet.member_kem).is_err());
+        assert!(!sealed.windows(32).any(|window| window == [9; 32]), "the challenge travels sealed");
+    }
+
+    #[test]
+    fn a_proof_is_for_one_device_certificate_and_challenge_by_one_key() {
+        let fleet = Fleet::new();
+        let key = fleet.device_key.public_key();
+        let proof = Proof { device: fleet.me.device, certificate: Digest::new([1; 32]), challenge: [9; 32] };
+        let signed = proof.sign(&fleet.device_key).unwrap();
+        let verify = |expected: Proof| said(Proof::verify(&signed, &expected, &key));
+        assert_eq!(verify(proof), "accepted");
+        for (expected, field) in [
+            (Proof { device: DeviceId::new([0; 16]), ..proof }, "device_id"),
+            (Proof { certificate: Digest::new([0; 32]), ..proof }, "certificate"),
+            (Proof { challenge: [0; 32], ..proof }, "challenge"),
+        ] {
+            assert_eq!(verify(expected), format!("`{field}` is another than expected"));
+        }
+        let stranger = P256Key::generate().unwrap();
+        assert!(Proof::verify(&signed, &proof, &stranger.public_key()).is_err());
+        let payload = cose::encode(&proof);
+        let forged = sign1(-9, &stranger, &payload);
+        assert!(Proof::verify(&forged, &proof, &key).is_err());
+    }
+
+    #[test]
+    fn secrets_are_fresh() {
+        let [one, two] = [(); 2].map(|()| TokenSecret::generate(&mut SystemRandom));
+        assert_ne!(one.as_bytes(), two.as_bytes());
+    }
+}

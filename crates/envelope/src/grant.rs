@@ -186,3 +186,83 @@ impl Object for Replace {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Seconds;
+
+    use super::*;
+    use crate::fixture::{Fleet, LATER, NOW, model, said};
+
+    fn grant(fleet: &Fleet) -> StationGrant {
+        StationGrant {
+            fleet: fleet.me.fleet,
+            station: "line-1".parse().unwrap(),
+            ca: SpkiDigest::new([5; 32]),
+            models: BTreeSet::from([model("pump")]),
+            certificates: 20_000,
+            issued_at: NOW,
+            not_before: NOW,
+            not_after: LATER,
+        }
+    }
+
+    fn replace(fleet: &Fleet) -> Replace {
+        Replace {
+            fleet: fleet.me.fleet,
+            device: fleet.me.device,
+            model: model("pump"),
+            old: SpkiDigest::new([6; 32]),
+            new: fleet.me.identity.unwrap(),
+            issued_at: NOW,
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_its_models_within_its_window() {
+        let fleet = Fleet::new();
+        let signed = grant(&fleet).sign(&fleet.grant_key).unwrap();
+        let read = StationGrant::verify(&signed, fleet.me.fleet, &fleet.trust, NOW).unwrap();
+        assert_eq!(*read, grant(&fleet));
+        let covers = |name, at| read.covers(&model(name), at);
+        assert!(covers("pump", NOW) && covers("pump", LATER));
+        assert!(!covers("pump", NOW - Seconds(1)) && !covers("pump", LATER + Seconds(1)));
+        assert!(!covers("valve", NOW));
+    }
+
+    #[test]
+    fn only_a_grant_key_grants_and_only_what_it_covers() {
+        let fleet = Fleet::new();
+        let verify = |signed: &[u8]| StationGrant::verify(signed, fleet.me.fleet, &fleet.trust, NOW);
+        let signed = grant(&fleet).sign(&fleet.ticket_key).unwrap();
+        assert!(matches!(verify(&signed), Err(Error::Role { .. })));
+        let models = BTreeSet::from([model("pump"), model("valve")]);
+        let wide = StationGrant { models, ..grant(&fleet) }.sign(&fleet.grant_key).unwrap();
+        assert!(matches!(verify(&wide), Err(Error::Scope { .. })));
+        let signed = grant(&fleet).sign(&fleet.grant_key).unwrap();
+        let found = StationGrant::verify(&signed, FleetId::new([0; 16]), &fleet.trust, NOW);
+        assert_eq!(said(found), "`fleet` is another than expected");
+        for nothing in [
+            StationGrant { models: BTreeSet::new(), ..grant(&fleet) },
+            StationGrant { not_after: NOW - Seconds(1), ..grant(&fleet) },
+        ] {
+            assert_eq!(said(nothing.sign(&fleet.grant_key)), "a grant for nothing");
+        }
+    }
+
+    #[test]
+    fn a_replacement_names_both_keys() {
+        let fleet = Fleet::new();
+        let verify = |signed: &[u8]| Replace::verify(signed, fleet.me.fleet, &fleet.trust, NOW);
+        let signed = replace(&fleet).sign(&fleet.grant_key).unwrap();
+        assert_eq!(*verify(&signed).unwrap(), replace(&fleet));
+        let signed = replace(&fleet).sign(&fleet.seal_key).unwrap();
+        assert!(matches!(verify(&signed), Err(Error::Role { .. })));
+        let other = Replace { model: model("valve"), ..replace(&fleet) }.sign(&fleet.grant_key).unwrap();
+        assert!(matches!(verify(&other), Err(Error::Scope { .. })));
+        let same = Replace { old: replace(&fleet).new.spki, ..replace(&fleet) };
+        assert_eq!(said(same.sign(&fleet.grant_key)), "a key cannot replace itself");
+        let signed = grant(&fleet).sign(&fleet.grant_key).unwrap();
+        assert_eq!(said(verify(&signed)), "not a `fleetseal-replace/1`");
+    }
+}

@@ -172,3 +172,44 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
     tag.as_ref().try_into().expect("HMAC-SHA256 gives 32 bytes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back_and_sign_the_same() {
+        let key = Ed25519Key::generate(&mut SystemRandom);
+        let again = Ed25519Key::from_seed(&key.seed());
+        assert_eq!(again.sign(b"text").unwrap(), key.sign(b"text").unwrap());
+        let key = P256Key::generate().unwrap();
+        let again = P256Key::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+        assert_eq!(again.public_key(), key.public_key());
+        let signature = again.sign(b"text").unwrap();
+        assert!(key.public_key().verify(b"text", &signature).is_ok());
+        assert!(key.public_key().verify(b"test", &signature).is_err());
+        assert!(P256Key::from_pkcs8(b"no key").is_err());
+    }
+
+    #[test]
+    fn keys_do_not_show_themselves() {
+        let key = Ed25519Key::from_seed(&[0xaa; 32]);
+        let seed = "aa".repeat(8);
+        assert!(!format!("{key:?} {:?}", ContentKey::from_bytes(&[0xaa; 32])).contains(&seed));
+    }
+
+    #[test]
+    fn a_commitment_is_of_one_key() {
+        let [one, two] = [1, 2].map(|byte| ContentKey::from_bytes(&[byte; 32]));
+        assert_ne!(one.commitment(), two.commitment());
+        assert_eq!(one.commitment(), ContentKey::from_bytes(&[1; 32]).commitment());
+        assert!(one != two);
+    }
+
+    #[test]
+    fn hmac_agrees_with_rfc_4231() {
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        let text = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(Digest::new(mac).to_string(), text);
+    }
+}

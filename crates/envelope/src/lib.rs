@@ -11,6 +11,8 @@ mod cose;
 pub mod device;
 mod enrol;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod grant;
 mod keys;
 mod label;

@@ -149,3 +149,116 @@ impl Object for Link {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Seconds;
+
+    use super::*;
+    use crate::{
+        cbor::value::Value,
+        fixture::{Fleet, LATER, NOW, forged, said},
+    };
+
+    const ORIGIN: &str = "https://updates.example:8443";
+    const SEGMENTS: Digest = Digest::new([0x5e; 32]);
+    const ERRAND: Errand<'_> = Errand { origin: ORIGIN, segment_list: SEGMENTS };
+
+    fn link(fleet: &Fleet) -> Link {
+        Link {
+            id: LinkId::random(LATER, &mut crate::SystemRandom),
+            origin: ORIGIN.into(),
+            path: "/v1/payload".into(),
+            device: fleet.me.device,
+            spki: fleet.me.identity.unwrap().spki,
+            segment_list: SEGMENTS,
+            not_before: NOW,
+            not_after: LATER,
+        }
+    }
+
+    fn open(fleet: &Fleet, sealed: &[u8]) -> Result<Verified<Link>, Error> {
+        Link::open(sealed, &fleet.device_kem, &fleet.me, ERRAND, &fleet.trust, NOW)
+    }
+
+    #[test]
+    fn a_link_comes_back_whole_at_its_device() {
+        let fleet = Fleet::new();
+        let link = link(&fleet);
+        let sealed = link.issue(&fleet.link_key, &fleet.device_kem.public()).unwrap();
+        assert_eq!(*open(&fleet, &sealed).unwrap(), link);
+        assert!(!sealed.windows(24).any(|window| window == link.id.as_bytes()), "the id travels sealed");
+    }
+
+    #[test]
+    fn a_link_for_another_errand_is_refused() {
+        let fleet = Fleet::new();
+        let signed = link(&fleet).sign(&fleet.link_key).unwrap();
+        let verify = |errand| said(Link::verify(&signed, &fleet.me, errand, &fleet.trust, NOW));
+        assert_eq!(verify(ERRAND), "accepted");
+        for origin in ["https://updates.example", "https://evil.example:8443", "http://updates.example:8443"]
+        {
+            assert_eq!(verify(Errand { origin, ..ERRAND }), "`origin` is another than expected");
+        }
+        let segment_list = Digest::new([0; 32]);
+        assert_eq!(verify(Errand { segment_list, ..ERRAND }), "`segment_list` is another than expected");
+        let later = LATER + Seconds(1);
+        let found = Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, later);
+        assert!(matches!(found, Err(Error::Lapsed { not_after }) if not_after == LATER));
+    }
+
+    #[test]
+    fn a_link_for_another_device_is_refused() {
+        let fleet = Fleet::new();
+        let link = link(&fleet);
+        let sealed = link.issue(&fleet.link_key, &fleet.device_kem.public()).unwrap();
+        let stranger = Fleet::new();
+        let refused = "cannot be opened with this key for this recipient";
+        let found = Link::open(&sealed, &stranger.device_kem, &fleet.me, ERRAND, &fleet.trust, NOW);
+        assert_eq!(said(found), refused);
+        for (changed, field) in [
+            (Link { device: DeviceId::new([0; 16]), ..link.clone() }, "device_id"),
+            (Link { spki: SpkiDigest::new([0; 32]), ..link }, "spki"),
+        ] {
+            let signed = changed.sign(&fleet.link_key).unwrap();
+            let found = Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, NOW);
+            assert_eq!(said(found), format!("`{field}` is another than expected"));
+        }
+    }
+
+    #[test]
+    fn only_a_link_key_makes_a_link() {
+        let fleet = Fleet::new();
+        for key in [&fleet.ticket_key, &fleet.grant_key, &fleet.seal_key] {
+            let sealed = link(&fleet).issue(key, &fleet.device_kem.public()).unwrap();
+            assert!(matches!(open(&fleet, &sealed), Err(Error::Role { .. })));
+        }
+        let ticket = fleet.ticket().issue(&fleet.ticket_key, &fleet.device_kem.public()).unwrap();
+        assert!(matches!(open(&fleet, &ticket.sealed), Err(Error::Open)));
+    }
+
+    #[test]
+    fn a_link_that_contradicts_itself_is_neither_made_nor_taken() {
+        let fleet = Fleet::new();
+        let good = link(&fleet);
+        for bad in [
+            Link { origin: "http://updates.example".into(), ..good.clone() },
+            Link { origin: "https://".into(), ..good.clone() },
+            Link { origin: "https://a@updates.example".into(), ..good.clone() },
+            Link { origin: "https://updates.example/x".into(), ..good.clone() },
+            Link { origin: "https://updates.example\n".into(), ..good.clone() },
+            Link { path: "v1/payload".into(), ..good.clone() },
+            Link { path: "//evil.example/".into(), ..good.clone() },
+            Link { path: "/v1 payload".into(), ..good.clone() },
+            Link { not_after: LATER + Seconds(1), ..good.clone() },
+            Link { not_before: LATER + Seconds(1), ..good.clone() },
+        ] {
+            assert!(matches!(bad.sign(&fleet.link_key), Err(Error::Inconsistent { .. })), "{bad:?}");
+            let signed = forged(&bad, &fleet.link_key, |_| ());
+            let found = Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, NOW);
+            assert!(matches!(found, Err(Error::Inconsistent { .. })), "{bad:?}");
+        }
+        let signed = forged(&good, &fleet.link_key, |fields| fields.push((10, Value::Int(1))));
+        assert_eq!(said(Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, NOW)), "field 10 is unknown");
+    }
+}

@@ -129,3 +129,82 @@ fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        P256Key,
+        fixture::{Fleet, NOW, said, sign1},
+    };
+
+    fn report(fleet: &Fleet) -> Report {
+        Report {
+            device: fleet.me.device,
+            deployment: Some(DeploymentId::new([0xde; 16])),
+            state: DeploymentState::Rejected,
+            counter: 41,
+            ticket: Some(Digest::new([0x71; 32])),
+            code: Some("seq_too_low".into()),
+            detail: Some("größer".into()),
+            before: Some("1.3.0".parse().unwrap()),
+            after: Some("1.3.0+2".parse().unwrap()),
+            bytes: 1 << 40,
+            stored_seq: Some(u64::MAX),
+            at: NOW,
+        }
+    }
+
+    #[test]
+    fn a_report_comes_back_whole_full_or_bare() {
+        let fleet = Fleet::new();
+        let full = report(&fleet);
+        let bare = Report {
+            deployment: None,
+            ticket: None,
+            code: None,
+            detail: None,
+            before: None,
+            after: None,
+            stored_seq: None,
+            ..full
+        };
+        for report in [full, bare] {
+            let signed = report.sign(&fleet.device_key).unwrap();
+            let key = fleet.device_key.public_key();
+            assert_eq!(*Report::verify(&signed, fleet.me.device, &key).unwrap(), report);
+        }
+    }
+
+    #[test]
+    fn a_report_is_its_devices_alone() {
+        let fleet = Fleet::new();
+        let signed = report(&fleet).sign(&fleet.device_key).unwrap();
+        let key = fleet.device_key.public_key();
+        let other = DeviceId::new([0; 16]);
+        assert_eq!(said(Report::verify(&signed, other, &key)), "`device_id` is another than expected");
+        let clone = P256Key::generate().unwrap();
+        let found = Report::verify(&signed, fleet.me.device, &clone.public_key());
+        assert!(matches!(found, Err(Error::UnknownKey { .. })));
+        assert!(report(&fleet).sign(&fleet.ticket_key).is_err());
+        let by_person = sign1(-19, &fleet.ticket_key, &cose::encode(&report(&fleet)));
+        assert!(Report::verify(&by_person, fleet.me.device, &fleet.ticket_key.public_key()).is_err());
+        assert!(Report::verify(&by_person, fleet.me.device, &key).is_err());
+    }
+
+    #[test]
+    fn words_are_bounded() {
+        let fleet = Fleet::new();
+        let key = fleet.device_key.public_key();
+        let long = Report { detail: Some("ä".repeat(2_000)), ..report(&fleet) };
+        let signed = long.sign(&fleet.device_key).unwrap();
+        let read = Report::verify(&signed, fleet.me.device, &key).unwrap();
+        assert_eq!(read.detail.as_deref(), Some("ä".repeat(512).as_str()));
+        for code in ["", "No", "a b", "a-b", "ä", "\u{1b}[0m"] {
+            let bad = Report { code: Some(code.into()), ..report(&fleet) };
+            assert!(bad.sign(&fleet.device_key).is_err(), "{code}");
+            let forged = sign1(-9, &fleet.device_key, &cose::encode(&bad));
+            assert!(Report::verify(&forged, fleet.me.device, &key).is_err(), "{code}");
+        }
+    }
+}

@@ -155,3 +155,81 @@ impl LostStation {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use model::Seconds;
+
+    use super::*;
+    use crate::{
+        cbor::value::Value,
+        fixture::{Fleet, LATER, NOW, forged, said},
+    };
+
+    fn list(fleet: &Fleet) -> RevocationList {
+        let station = |name: &str, ca| LostStation {
+            station: name.parse().unwrap(),
+            ca: SpkiDigest::new([ca; 32]),
+            entries: 17,
+            head: Digest::new([4; 32]),
+        };
+        RevocationList {
+            fleet: fleet.me.fleet,
+            number: 4,
+            issued_at: NOW,
+            not_after: LATER,
+            keys: [9, 1, 5].map(|byte| SpkiDigest::new([byte; 32])).into(),
+            stations: vec![station("line-1", 1), station("line-2", 2)],
+        }
+    }
+
+    #[test]
+    fn a_list_comes_back_whole_and_knows_what_it_revokes() {
+        let fleet = Fleet::new();
+        let full = list(&fleet);
+        let empty = RevocationList { keys: BTreeSet::new(), stations: vec![], ..full };
+        for list in [full, empty] {
+            let signed = list.sign(&fleet.grant_key).unwrap();
+            let read = RevocationList::verify(&signed, fleet.me.fleet, 4, &fleet.trust, LATER).unwrap();
+            assert_eq!(*read, list);
+            assert_eq!(read.revokes(&SpkiDigest::new([5; 32])), !list.keys.is_empty());
+            assert!(!read.revokes(&SpkiDigest::new([6; 32])));
+            assert_eq!(read.lost_station(&SpkiDigest::new([2; 32])).is_some(), !list.stations.is_empty());
+            assert!(read.lost_station(&SpkiDigest::new([3; 32])).is_none());
+        }
+    }
+
+    #[test]
+    fn an_older_foreign_or_lapsed_list_is_refused() {
+        let fleet = Fleet::new();
+        let signed = list(&fleet).sign(&fleet.grant_key).unwrap();
+        let verify =
+            |fleet_id, least, now| said(RevocationList::verify(&signed, fleet_id, least, &fleet.trust, now));
+        assert_eq!(verify(fleet.me.fleet, 4, NOW), "accepted");
+        assert_eq!(verify(fleet.me.fleet, 5, NOW), "an older list than the one in force");
+        assert_eq!(verify(FleetId::new([0; 16]), 4, NOW), "`fleet` is another than expected");
+        assert_eq!(verify(fleet.me.fleet, 4, LATER + Seconds(1)), format!("lapsed at {LATER}"));
+        let signed = list(&fleet).sign(&fleet.ticket_key).unwrap();
+        let found = RevocationList::verify(&signed, fleet.me.fleet, 4, &fleet.trust, NOW);
+        assert!(matches!(found, Err(Error::Role { .. })));
+    }
+
+    #[test]
+    fn a_list_has_one_order() {
+        let fleet = Fleet::new();
+        let mut turned = list(&fleet);
+        turned.stations.reverse();
+        assert_eq!(turned.sign(&fleet.grant_key).unwrap(), list(&fleet).sign(&fleet.grant_key).unwrap());
+        turned.stations[1] = turned.stations[0].clone();
+        assert_eq!(said(turned.sign(&fleet.grant_key)), "a station stands in the list twice");
+        for (at, field) in [(5, "keys"), (6, "stations")] {
+            let signed = forged(&list(&fleet), &fleet.grant_key, |fields| {
+                if let (_, Value::Array(list)) = &mut fields[at] {
+                    list.swap(0, 1);
+                }
+            });
+            let found = RevocationList::verify(&signed, fleet.me.fleet, 4, &fleet.trust, NOW);
+            assert_eq!(said(found), format!("`{field}` has a wrong type, size or form"));
+        }
+    }
+}

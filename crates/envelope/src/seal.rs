@@ -171,3 +171,6 @@ fn enc_structure(protected: &[u8], typ: &str, recipient: Recipient) -> Vec<u8> {
     out.array(3).text("Encrypt0").bytes(protected).bytes(&external);
     out.into_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,3 +152,103 @@ impl Object for SealedArtifact {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        SystemRandom,
+        cbor::value::Value,
+        fixture::{END, Fleet, NOW, forged, model, said, trusted},
+        trust::{KeyMaterial, KeyRole},
+    };
+
+    fn record(key: &ContentKey, trust: &Verified<TrustKeys>) -> SealedArtifact {
+        let digest = Digest::new([1; 32]);
+        SealedArtifact::new(digest, [2; 32], Digest::new([3; 32]), key, trust, NOW).unwrap()
+    }
+
+    #[test]
+    fn every_member_opens_the_content_key_and_no_bench_does() {
+        let fleet = Fleet::new();
+        let key = ContentKey::generate(&mut SystemRandom);
+        let record = record(&key, &fleet.trust);
+        let signed = record.sign(&fleet.seal_key).unwrap();
+        let read = SealedArtifact::verify(&signed, &model("pump"), &fleet.trust, NOW).unwrap();
+        assert_eq!(*read, record);
+        assert_eq!(read.content_key(&fleet.member_kem).unwrap(), key);
+        assert!(read.content_key(&fleet.bench_kem).is_err());
+        assert!(read.content_key(&fleet.device_kem).is_err());
+        assert_eq!(read.recipients().collect::<Vec<_>>(), [fleet.member_kem.public().id()]);
+        assert!(!signed.windows(32).any(|window| window == key.as_bytes()));
+    }
+
+    #[test]
+    fn nobody_plans_on_a_record_whose_recipient_left_or_is_a_bench() {
+        let fleet = Fleet::new();
+        let key = ContentKey::generate(&mut SystemRandom);
+        let verify = |signed: &[u8], trust| SealedArtifact::verify(signed, &model("pump"), trust, NOW);
+        let left = KemSecret::generate(&mut SystemRandom).unwrap();
+        let mut with_left = fleet.trust.entries().to_vec();
+        with_left.push(trusted(KeyRole::Member, KeyMaterial::Recipient(left.public())));
+        let before = Verified::new(TrustKeys::new(with_left).unwrap());
+        let signed = record(&key, &before).sign(&fleet.seal_key).unwrap();
+        assert!(verify(&signed, &before).is_ok());
+        let found = verify(&signed, &fleet.trust);
+        assert!(matches!(found, Err(Error::Recipient { kem }) if kem == left.public().id()));
+        let old = SealedArtifact::verify_to_reseal(&signed, &model("pump"), &fleet.trust, NOW).unwrap();
+        assert_eq!(old.content_key(&fleet.member_kem).unwrap(), key);
+        let bench = fleet.trust_with(|key| {
+            if key.role == KeyRole::Bench {
+                key.role = KeyRole::Member;
+            }
+        });
+        let signed = record(&key, &bench).sign(&fleet.seal_key).unwrap();
+        assert!(matches!(verify(&signed, &fleet.trust), Err(Error::Recipient { .. })));
+    }
+
+    #[test]
+    fn only_a_seal_key_in_its_scope_makes_a_record() {
+        let fleet = Fleet::new();
+        let record = record(&ContentKey::generate(&mut SystemRandom), &fleet.trust);
+        let verify =
+            |signed: &[u8], name, now| SealedArtifact::verify(signed, &model(name), &fleet.trust, now);
+        let signed = record.sign(&fleet.seal_key).unwrap();
+        assert!(matches!(verify(&signed, "valve", NOW), Err(Error::Scope { .. })));
+        let late = UnixTime::from_secs(END.as_secs() + 1);
+        assert!(matches!(verify(&signed, "pump", late), Err(Error::KeyLapsed { .. })));
+        let signed = record.sign(&fleet.ticket_key).unwrap();
+        assert!(matches!(verify(&signed, "pump", NOW), Err(Error::Role { .. })));
+    }
+
+    #[test]
+    fn a_key_other_than_the_one_committed_to_does_not_come_out() {
+        let fleet = Fleet::new();
+        let mut record = record(&ContentKey::generate(&mut SystemRandom), &fleet.trust);
+        record.commitment = ContentKey::generate(&mut SystemRandom).commitment();
+        let signed = record.sign(&fleet.seal_key).unwrap();
+        let read = SealedArtifact::verify(&signed, &model("pump"), &fleet.trust, NOW).unwrap();
+        assert!(matches!(read.content_key(&fleet.member_kem), Err(Error::Open)));
+    }
+
+    #[test]
+    fn recipients_are_ascending_and_some() {
+        let fleet = Fleet::new();
+        let record = record(&ContentKey::generate(&mut SystemRandom), &fleet.trust);
+        for change in
+            [|list: &mut Vec<Value>| list.clear(), |list: &mut Vec<Value>| list.push(list[0].clone())]
+        {
+            let signed = forged(&record, &fleet.seal_key, |fields| {
+                if let (_, Value::Array(list)) = &mut fields[5] {
+                    change(list);
+                }
+            });
+            let found = SealedArtifact::verify(&signed, &model("pump"), &fleet.trust, NOW);
+            assert_eq!(said(found), "`recipients` has a wrong type, size or form");
+        }
+        let nobody = Verified::new(TrustKeys::default());
+        let key = ContentKey::generate(&mut SystemRandom);
+        let digest = Digest::new([1; 32]);
+        assert!(SealedArtifact::new(digest, [2; 32], digest, &key, &nobody, NOW).is_err());
+    }
+}

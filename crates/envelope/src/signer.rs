@@ -92,8 +92,8 @@ impl PublicKey {
     /// The signature does not verify, or the key is no key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), Error> {
         match self {
-            Self::Ed25519(bytes) => VerifyingKey::from_bytes(bytes)
-                .and_then(|key| key.verify_strict(message, &Signature::from_bytes(signature)))
+            Self::Ed25519(bytes) => ed25519(bytes)?
+                .verify_strict(message, &Signature::from_bytes(signature))
                 .map_err(|_| Error::Signature),
             Self::P256(bytes) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes)
                 .verify(message, signature)
@@ -146,6 +146,17 @@ impl KemPublicKey {
     pub fn id(&self) -> KemKeyId {
         KemKeyId::new(head(&sha256(&self.0)))
     }
+}
+
+/// An Ed25519 public key, unless its encoding is not canonical (RFC 8032, section 5.1.3: y below p) or
+/// it is of small order.
+pub(crate) fn ed25519(bytes: &[u8; 32]) -> Result<VerifyingKey, Error> {
+    let canonical =
+        bytes[0] < 0xed || bytes[1..31].iter().any(|byte| *byte != 0xff) || bytes[31] & 0x7f != 0x7f;
+    VerifyingKey::from_bytes(bytes)
+        .ok()
+        .filter(|key| canonical && !key.is_weak())
+        .ok_or(Error::Key { kind: "Ed25519" })
 }
 
 /// The SHA-256 (FIPS 180-4) of `bytes`.

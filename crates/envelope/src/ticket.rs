@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::Signature;
 use model::{
     Component, DeviceId, Digest, FleetId, HardwareRevision, InstallerName, KemKeyId, ModelName, RolloutId,
     Seconds, SecurityCounter, SpkiDigest, TargetName, UnixTime, Version,
@@ -15,7 +15,7 @@ use crate::{
     addressee::same,
     cbor::{self, Map, Reader, Writer},
     cose::{self, Object, Sign1, Unsigned},
-    seal, sha256,
+    seal, sha256, signer,
 };
 
 /// What a ticket says, but for the content key: all of it may be shown.
@@ -209,22 +209,22 @@ impl Ticket {
 /// refused, or signed wrongly, or a recipient's key is of small order.
 pub fn issue_many(
     tickets: &[Ticket],
-    signer: &dyn Signer,
+    key: &dyn Signer,
     recipients: &[KemPublicKey],
 ) -> Result<Vec<Issued>, Error> {
     if tickets.len() != recipients.len() {
         return Err(Error::Inconsistent { reason: "as many recipients as tickets" });
     }
-    let public = signer.public_key();
+    let public = key.public_key();
     let PublicKey::Ed25519(bytes) = public else {
         return Err(Error::Key { kind: "Ed25519" });
     };
-    let verifier = VerifyingKey::from_bytes(&bytes).map_err(|_| Error::Key { kind: "Ed25519" })?;
+    let verifier = signer::ed25519(&bytes)?;
     let mut messages = Vec::with_capacity(2 * tickets.len());
     let mut signatures = Vec::with_capacity(2 * tickets.len());
     let mut sign = |unsigned: Unsigned| -> Result<Vec<u8>, Error> {
         let message = unsigned.message();
-        let signature = signer.sign(&message)?;
+        let signature = key.sign(&message)?;
         messages.push(message);
         signatures.push(Signature::from_bytes(&signature));
         Ok(unsigned.with(&signature))
@@ -232,10 +232,10 @@ pub fn issue_many(
     let issued = tickets
         .iter()
         .zip(recipients)
-        .map(|(ticket, key)| {
-            let recipient = ticket.recipient(key)?;
+        .map(|(ticket, to)| {
+            let recipient = ticket.recipient(to)?;
             let signed = Zeroizing::new(sign(Unsigned::new(ticket, &public))?);
-            let sealed = seal::seal(Ticket::TYP, key, recipient, &signed)?;
+            let sealed = seal::seal(Ticket::TYP, to, recipient, &signed)?;
             let digest = sha256(&sealed);
             let label =
                 sign(Unsigned::new(&Label { statement: ticket.statement.clone(), ticket: digest }, &public))?;
@@ -492,3 +492,6 @@ impl fmt::Debug for Ticket {
         write!(f, "Ticket({}, seq {})", self.device, self.seq)
     }
 }
+
+#[cfg(test)]
+mod tests;

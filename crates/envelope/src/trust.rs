@@ -12,12 +12,12 @@
 
 use std::collections::BTreeSet;
 
-use ed25519_dalek::VerifyingKey;
 use model::{KemKeyId, ModelName, PersonName, UnixTime};
 
 use crate::{
     Error, KemPublicKey, KeyId, PublicKey, TargetBytes, Verified,
     cbor::{self, Limits, Map, Reader, Writer},
+    signer::ed25519,
 };
 
 /// What a trusted key is for.
@@ -275,10 +275,7 @@ impl TrustedKey {
     fn check(&self) -> Result<(), Error> {
         let fits = match &self.material {
             KeyMaterial::Signer(PublicKey::Ed25519(bytes)) => {
-                let strong = VerifyingKey::from_bytes(bytes).is_ok_and(|key| !key.is_weak());
-                if !strong {
-                    return Err(Error::Key { kind: "Ed25519" });
-                }
+                ed25519(bytes)?;
                 self.role.signs()
             }
             KeyMaterial::Recipient(_) => self.role.receives(),
@@ -410,3 +407,6 @@ impl KeyRole {
         matches!(self, Self::Member | Self::Bench)
     }
 }
+
+#[cfg(test)]
+mod tests;
