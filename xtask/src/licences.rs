@@ -1,9 +1,11 @@
 //! Licences, bans and sources of everything that we depend on, by the rules in `deny.toml`.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::workspace::{Package, Workspace};
+use crate::{process, workspace::Workspace};
 
 /// The part of `deny.toml` that is checked here.
 #[derive(Debug, Deserialize)]
@@ -28,7 +30,18 @@ struct Ban {
     name: String,
 }
 
-/// Holds every dependency, on any platform, against `deny.toml`.
+/// A crate that is built, for whichever platform.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Crate {
+    /// Its name.
+    name: String,
+    /// Whether it comes from the registry or from this repository, and from nowhere else.
+    at_home: bool,
+    /// Its licence, as an SPDX expression; nothing if it names none.
+    licence: String,
+}
+
+/// Holds every dependency, with all features and on any platform, against `deny.toml`.
 ///
 /// # Errors
 /// One of them has a licence that is not allowed, is banned, or does not come from the registry.
@@ -36,31 +49,47 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let text =
         std::fs::read_to_string(workspace.root.join("deny.toml")).context("failed to read deny.toml")?;
     let rules: Rules = toml::from_str(&text).context("failed to read deny.toml")?;
-    let packages = Workspace::with_dependencies()?.packages;
-    let problems: Vec<String> = packages.iter().filter_map(|package| problem(package, &rules)).collect();
+    // Unlike `cargo metadata`, this leaves out what stands in the lock file but is never built.
+    let mut tree = process::cargo(&["tree", "--workspace", "--all-features", "--target", "all"]);
+    tree.args(["--prefix", "none", "--format", "{p}|{l}"]);
+    let crates = crates(&process::output(tree)?, &workspace.root.to_string_lossy());
+    let problems: Vec<String> = crates.iter().filter_map(|found| problem(found, &rules)).collect();
     for problem in &problems {
         println!("{problem}");
     }
     if !problems.is_empty() {
-        bail!("{} of {} crates may not be used", problems.len(), packages.len());
+        bail!("{} of {} crates may not be used", problems.len(), crates.len());
     }
-    println!("{} crates: licences, bans and sources are in order", packages.len());
+    println!("{} crates: licences, bans and sources are in order", crates.len());
     Ok(())
 }
 
+/// The crates in what `cargo tree` says: `name version (source) (proc-macro)|licence (*)` per line.
+fn crates(tree: &str, root: &str) -> BTreeSet<Crate> {
+    tree.lines()
+        .filter_map(|line| line.split_once('|'))
+        .map(|(package, licence)| {
+            let (name, rest) = package.split_once(' ').unwrap_or((package, ""));
+            let mut sources = rest.split('(').skip(1).map(|source| source.trim_end().trim_end_matches(')'));
+            Crate {
+                name: name.to_owned(),
+                at_home: sources.all(|source| source == "proc-macro" || source.starts_with(root)),
+                licence: licence.trim_end_matches("(*)").trim().to_owned(),
+            }
+        })
+        .collect()
+}
+
 /// What is wrong with a crate, if anything is.
-fn problem(package: &Package, rules: &Rules) -> Option<String> {
-    let Package { name, version, .. } = package;
+fn problem(found: &Crate, rules: &Rules) -> Option<String> {
+    let Crate { name, at_home, licence } = found;
     if rules.bans.deny.iter().any(|ban| ban.name == *name) {
-        return Some(format!("{name} {version} is banned"));
+        return Some(format!("{name} is banned"));
     }
-    if package.source.as_ref().is_some_and(|source| !source.starts_with("registry+")) {
-        return Some(format!("{name} {version} does not come from the registry"));
+    if !at_home {
+        return Some(format!("{name} does not come from the registry"));
     }
-    let Some(license) = &package.license else {
-        return Some(format!("{name} {version} names no licence"));
-    };
-    (!allowed(license, &rules.licenses.allow)).then(|| format!("{name} {version} is under {license}"))
+    (!allowed(licence, &rules.licenses.allow)).then(|| format!("{name} is under `{licence}`"))
 }
 
 /// Whether an SPDX expression can be met with the allowed licences alone.
@@ -150,19 +179,30 @@ mod tests {
     }
 
     #[test]
-    fn a_banned_crate_and_a_crate_from_git_are_refused() {
+    fn a_banned_crate_one_from_git_and_one_without_a_licence_are_refused() {
         let rules: Rules =
             toml::from_str("licenses = { allow = [\"MIT\"] }\nbans = { deny = [{ crate = \"ring\" }] }")
                 .unwrap();
-        let package = |name: &str, source: &str| -> Package {
-            serde_json::from_value(serde_json::json!({
-                "name": name, "version": "1.0.0", "source": source, "license": "MIT", "rust_version": null,
-                "dependencies": [], "targets": [], "manifest_path": "/x/Cargo.toml",
-            }))
-            .unwrap()
-        };
-        assert_eq!(problem(&package("good", "registry+x"), &rules), None);
-        assert!(problem(&package("ring", "registry+x"), &rules).unwrap().contains("banned"));
-        assert!(problem(&package("good", "git+x"), &rules).unwrap().contains("registry"));
+        let tree = "\
+            model v0.1.0 (/work/crates/model)|MIT\n\
+            good v1.0.0|MIT\n\
+            good v1.0.0|MIT (*)\n\
+            derive v1.0.0 (proc-macro)|MIT\n\
+            ring v0.17.0|MIT\n\
+            forked v1.0.0 (https://example.com/forked#1234)|MIT\n\
+            bare v1.0.0|\n\
+            foreign v1.0.0|GPL-3.0\n";
+        let crates = crates(tree, "/work");
+        assert_eq!(crates.len(), 7);
+        let problems: Vec<String> = crates.iter().filter_map(|found| problem(found, &rules)).collect();
+        assert_eq!(
+            problems,
+            [
+                "bare is under ``",
+                "foreign is under `GPL-3.0`",
+                "forked does not come from the registry",
+                "ring is banned"
+            ]
+        );
     }
 }

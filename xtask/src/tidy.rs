@@ -85,12 +85,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 fn problems(workspace: &Workspace, files: &[File]) -> Vec<Problem> {
-    let rules: [Rule; 9] = [
+    let rules: [Rule; 10] = [
         pure::sources,
         files::long,
         files::vaguely_named,
         files::unfinished,
         files::allowing_lints,
+        files::without_lints,
         files::ignoring_tests,
         files::unsafe_code,
         invariants::guarded,

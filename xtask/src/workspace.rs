@@ -15,7 +15,7 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where builds go.
     pub(crate) target_directory: PathBuf,
-    /// The crates of the workspace; from [`Self::with_dependencies`], all that they depend on too.
+    /// The crates of the workspace.
     pub(crate) packages: Vec<Package>,
 }
 
@@ -24,12 +24,6 @@ pub(crate) struct Workspace {
 pub(crate) struct Package {
     /// Its name in the registry.
     pub(crate) name: String,
-    /// Its version.
-    pub(crate) version: String,
-    /// Where it comes from; nothing for a crate of this repository.
-    pub(crate) source: Option<String>,
-    /// Its licence, as an SPDX expression.
-    pub(crate) license: Option<String>,
     /// The oldest compiler that it builds with.
     pub(crate) rust_version: Option<String>,
     /// What it says it needs.
@@ -60,25 +54,15 @@ pub(crate) struct Target {
 }
 
 impl Workspace {
-    /// The crates of this repository alone. Needs no network.
+    /// Asks cargo. Needs no network.
     pub(crate) fn load() -> Result<Self> {
-        Self::ask(&["--no-deps"])
-    }
-
-    /// The crates of this repository and all that they depend on, on any platform.
-    pub(crate) fn with_dependencies() -> Result<Self> {
-        Self::ask(&[])
+        let metadata = process::cargo(&["metadata", "--format-version", "1", "--no-deps"]);
+        serde_json::from_str(&process::output(metadata)?).context("failed to read what `cargo metadata` says")
     }
 
     /// The crate of this name.
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
-    }
-
-    fn ask(args: &[&str]) -> Result<Self> {
-        let mut command = process::cargo(&["metadata", "--format-version", "1"]);
-        command.args(args);
-        serde_json::from_str(&process::output(command)?).context("failed to read what `cargo metadata` says")
     }
 }
 

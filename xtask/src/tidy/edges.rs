@@ -83,7 +83,7 @@ mod tests {
 
     fn problems(folder: &str, dependency: &serde_json::Value) -> Vec<Problem> {
         let package = serde_json::from_value(json!({
-            "name": folder, "version": "1.0.0", "source": null, "license": null, "rust_version": null,
+            "name": folder, "rust_version": null,
             "dependencies": [dependency], "targets": [], "manifest_path": format!("/r/crates/{folder}/Cargo.toml"),
         }));
         forbidden(&[package.unwrap()])

@@ -61,6 +61,15 @@ pub(super) fn allowing_lints(files: &[File]) -> Vec<Problem> {
     })
 }
 
+/// Crates that do not take the lints of the workspace.
+pub(super) fn without_lints(files: &[File]) -> Vec<Problem> {
+    let crates = files.iter().filter(|file| {
+        file.path.ends_with("/Cargo.toml")
+            && !file.text.replace([' ', '\r'], "").contains("[lints]\nworkspace=true")
+    });
+    crates.map(|file| Problem::new(&file.path, "does not take the lints of the workspace")).collect()
+}
+
 /// Tests that are skipped.
 pub(super) fn ignoring_tests(files: &[File]) -> Vec<Problem> {
     lines_of_code(files, |line| {
@@ -145,6 +154,16 @@ mod tests {
             allowing_lints(&file("a.rs", "// no #[allow(x)] here\n#[expect(dead_code, reason = \"r\")]")),
             []
         );
+    }
+
+    #[test]
+    fn a_crate_takes_the_lints_of_the_workspace() {
+        assert_eq!(
+            without_lints(&file("crates/a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n")),
+            []
+        );
+        assert_eq!(without_lints(&file("crates/a/Cargo.toml", "[package]\n[lints.rust]\n")).len(), 1);
+        assert_eq!(without_lints(&file("Cargo.toml", "[workspace]\n")), []);
     }
 
     #[test]

@@ -113,7 +113,7 @@ mod tests {
     fn a_pure_crate_depends_on_no_runtime_but_for_its_tests() {
         let package = |name: &str, kind: Option<&str>| -> Package {
             serde_json::from_value(json!({
-                "name": name, "version": "1.0.0", "source": null, "license": null, "rust_version": null,
+                "name": name, "rust_version": null,
                 "dependencies": [{ "name": "tokio", "kind": kind }, { "name": "serde", "kind": null }],
                 "targets": [], "manifest_path": format!("/r/crates/{name}/Cargo.toml"),
             }))
