@@ -90,6 +90,27 @@ fn keys_of_every_role_outlive_a_restart_and_still_sign() {
 }
 
 #[test]
+fn what_is_sealed_to_the_vault_opens_in_it_and_leaves_an_audit_entry() {
+    let place = Place::new();
+    let vault = place.create();
+    generate(&vault, &[KeyRole::Kem, KeyRole::Ticket]).unwrap();
+    let kem = vault.key(KeyRole::Kem).unwrap();
+    let to = kem.kem_key().unwrap();
+    let recipient = envelope::Recipient::Key(to.id());
+    let sealed = envelope::seal("fleetseal-test/1", &to, recipient, b"content key").unwrap();
+    let before = vault.verify_audit().unwrap().seq;
+    let open = |secret: &envelope::KemSecret| {
+        envelope::open("fleetseal-test/1", secret, recipient, &sealed, 1024).unwrap()
+    };
+    let opened = vault.with_kem_secret(kem.id, &intent(&vault), open).unwrap();
+    assert_eq!(&opened[..], b"content key");
+    assert_eq!(vault.audit_entries(before, 10).unwrap().len(), 1);
+    let ticket = vault.key(KeyRole::Ticket).unwrap().id;
+    let refused = vault.with_kem_secret(ticket, &intent(&vault), |_| ());
+    assert!(matches!(refused, Err(Error::WrongUse { role: KeyRole::Ticket })));
+}
+
+#[test]
 fn a_batch_is_one_audit_entry_and_every_signature_verifies() {
     let place = Place::new();
     let vault = place.create();
