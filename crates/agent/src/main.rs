@@ -1,0 +1,3 @@
+//! `fleetseal-agent`.
+
+fn main() {}

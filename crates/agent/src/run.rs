@@ -1,0 +1,228 @@
+//! The device's day: it says hello, listens, and works on what it accepted.
+
+use std::{
+    collections::VecDeque,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use protocol::device::PushEvent;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    Device, Error, Event,
+    deployment::Worked,
+    enrolment,
+    pace::{Backoff, jittered},
+    push::Push,
+};
+
+/// The longest that one quiet backend keeps a device from asking for a link that it lacks.
+const ASK_FOR_LINK: Duration = Duration::from_secs(30);
+
+/// Why a device stopped running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// It was asked to.
+    Canceled,
+    /// Its installer asked for a restart: open it again once it, or the machine, is up again.
+    Restart,
+}
+
+/// What the loop wakes for.
+enum Wake {
+    Push(Result<PushEvent, Error>),
+    Timer,
+}
+
+impl Device {
+    /// Runs until `cancel` is ready: finishes what was on trial, checks in, holds a push stream open,
+    /// falls back to polling, and works on what it accepted. The network may come and go; dropping the
+    /// future is as good as canceling.
+    ///
+    /// # Errors
+    /// What does not pass by itself: the medium failed, or the device is no longer welcome.
+    pub async fn run(&mut self, cancel: impl Future<Output = ()>) -> Result<Exit, Error> {
+        let mut cancel = pin!(cancel);
+        tokio::select! {
+            biased;
+            () = &mut cancel => Ok(Exit::Canceled),
+            ended = self.run_on() => ended,
+        }
+    }
+
+    async fn run_on(&mut self) -> Result<Exit, Error> {
+        let mut backoff = Backoff::new(self.parts.pace.retry);
+        loop {
+            match self.session(&mut backoff).await {
+                Ok(exit) => return Ok(exit),
+                Err(error) if error.fatal() => return Err(error),
+                Err(error) => {
+                    let pause = backoff.next(&mut *self.parts.random);
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        code = error.code().as_str(),
+                        ?pause,
+                        "trying again"
+                    );
+                    self.observe(Event::Trouble { code: error.code() });
+                    self.http.close();
+                    self.basis = None;
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// From one hello until the network, or something that came through it, fails.
+    async fn session(&mut self, backoff: &mut Backoff) -> Result<Exit, Error> {
+        if self.resume_trial().await? == Worked::Restarting {
+            return Ok(Exit::Restart);
+        }
+        self.renew_in_time().await?;
+        // Opened before the check-in, so that nothing falls between the two.
+        let mut push = self.listen().await;
+        let mut inbox = VecDeque::new();
+        let mut due = self.hello_again(push.is_some()).await?;
+        backoff.reset();
+        loop {
+            while let Some(event) = inbox.pop_front() {
+                self.hear(event).await?;
+            }
+            if Instant::now() >= due {
+                due = self.hello_again(push.is_some()).await?;
+            }
+            match self.work_and_listen(&mut push, &mut inbox).await? {
+                Worked::Restarting => return Ok(Exit::Restart),
+                Worked::Interrupted => continue,
+                // What was not taken during a trial is offered again.
+                Worked::Ended => due = self.hello_again(push.is_some()).await?,
+                Worked::NeedsLink => due = due.min(Instant::now() + self.pause(ASK_FOR_LINK)),
+                Worked::Nothing => {}
+            }
+            if !inbox.is_empty() {
+                continue;
+            }
+            match wait(&mut push, due).await {
+                Wake::Push(Ok(event)) => inbox.push_back(event),
+                Wake::Push(Err(error)) => {
+                    self.observe(Event::Push { open: false });
+                    return Err(error);
+                }
+                Wake::Timer => {
+                    if push.is_none() {
+                        push = self.listen().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Works, and listens meanwhile: an offer interrupts the work where that does no harm.
+    async fn work_and_listen(
+        &mut self,
+        push: &mut Option<Push>,
+        inbox: &mut VecDeque<PushEvent>,
+    ) -> Result<Worked, Error> {
+        let interrupt = AtomicBool::new(false);
+        let mut work = pin!(self.work(&interrupt));
+        loop {
+            tokio::select! {
+                biased;
+                worked = &mut work => return worked,
+                event = hear_next(push) => match event {
+                    Ok(event) => {
+                        if matches!(event, PushEvent::Offer(_) | PushEvent::Metadata) {
+                            interrupt.store(true, Ordering::Relaxed);
+                            inbox.push_back(event);
+                        }
+                    }
+                    // The download may well go on; the stream is opened again after it.
+                    Err(error) => {
+                        tracing::info!(error = &error as &dyn std::error::Error, "the push stream broke");
+                        *push = None;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self, event: PushEvent) -> Result<(), Error> {
+        match event {
+            PushEvent::Hello { .. } | PushEvent::Ping => Ok(()),
+            PushEvent::Metadata => self.refresh().await,
+            PushEvent::Offer(offer) => {
+                self.refresh().await?;
+                self.take(&offer).await?;
+                self.flush().await
+            }
+        }
+    }
+
+    /// Checks in; gives when to do so again.
+    async fn hello_again(&mut self, listening: bool) -> Result<Instant, Error> {
+        let poll = self.check_in().await?;
+        self.flush().await?;
+        let longest = self.parts.pace.longest_poll;
+        let pause =
+            if listening { longest } else { Duration::from(poll).clamp(Duration::from_millis(10), longest) };
+        Ok(Instant::now() + self.pause(pause))
+    }
+
+    async fn listen(&mut self) -> Option<Push> {
+        match Push::open(self.http.endpoint().clone(), self.parts.pace.push_silence).await {
+            Ok(push) => {
+                self.observe(Event::Push { open: true });
+                Some(push)
+            }
+            Err(error) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "no push stream: polling");
+                None
+            }
+        }
+    }
+
+    /// Renews a certificate in the last third of its life.
+    async fn renew_in_time(&mut self) -> Result<(), Error> {
+        let certificate = self.enrolled.certificate()?;
+        let (begin, end) = (certificate.certificate().not_before(), certificate.certificate().not_after());
+        let now = self.time().latest();
+        if end == model::UnixTime::MAX || now < end - model::Seconds(end.since(begin).0 / 3) {
+            return Ok(());
+        }
+        enrolment::renew(self.settings.serial.as_ref(), &mut self.parts).await?;
+        if let Some(enrolled) = crate::identity::Enrolled::load(&*self.parts.storage)? {
+            self.http.redirect(enrolled.endpoint(&self.keys, self.parts.dial.clone(), self.floor.clone())?);
+            self.http.close();
+            self.enrolled = enrolled;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, pause: Duration) -> Duration {
+        jittered(pause, &mut *self.parts.random)
+    }
+}
+
+impl Error {
+    /// Whether running on makes no sense.
+    const fn fatal(&self) -> bool {
+        matches!(self, Self::NotEnrolled | Self::NoToken | Self::StateLost | Self::Key { .. } | Self::Address)
+    }
+}
+
+async fn wait(push: &mut Option<Push>, due: Instant) -> Wake {
+    tokio::select! {
+        event = hear_next(push) => Wake::Push(event),
+        () = sleep_until(due) => Wake::Timer,
+    }
+}
+
+/// The next event; waits for ever where there is no stream.
+async fn hear_next(push: &mut Option<Push>) -> Result<PushEvent, Error> {
+    match push {
+        Some(push) => push.event().await,
+        None => std::future::pending().await,
+    }
+}
