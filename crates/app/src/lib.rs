@@ -1,1 +1,34 @@
-//! The application: one command table for every host.
+//! The application's one API: what a screen, a script or a test can ask for, in one command table.
+//!
+//! [`App`] is a person at work in a workspace. It holds the vault and speaks to one backend through
+//! the operator API over mutual TLS, the embedded backend included. What the backend says is only
+//! ever reported or checked, never believed: see the design's *What a desktop must not believe*.
+
+mod client;
+pub mod command;
+mod desk;
+mod device;
+pub mod dto;
+mod enrolment;
+mod error;
+mod fleet;
+mod founding;
+mod link;
+mod memory;
+mod plan;
+mod release;
+mod rollout;
+mod sealing;
+mod signer;
+mod tickets;
+mod trust;
+mod vaults;
+mod workspace;
+
+pub use desk::{App, harden};
+pub use sealing::{SealedFile, seal_file};
+pub use founding::Founding;
+pub use error::Error;
+pub use model;
+pub use protocol::{self, ErrorCode};
+pub use workspace::{default_workspace, read_json, write_json, write_secret};

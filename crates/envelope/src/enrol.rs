@@ -178,6 +178,25 @@ impl Proof {
     }
 }
 
+impl Proof {
+    /// Verifies that the holder of `key` signed a proof for this certificate, for a desktop that did not
+    /// set the challenge: it takes the word of the one that did, which let the certificate count.
+    ///
+    /// # Errors
+    /// The signature, the device or the certificate is another.
+    pub fn verify_possession(
+        bytes: &[u8],
+        device: DeviceId,
+        certificate: Digest,
+        key: &PublicKey,
+    ) -> Result<Verified<Self>, Error> {
+        let proof: Verified<Self> = cose::verify_by_device(bytes, key)?;
+        same("device_id", &proof.device, &device)?;
+        same("certificate", &proof.certificate, &certificate)?;
+        Ok(proof)
+    }
+}
+
 impl Object for EnrolmentToken {
     const TYP: &'static str = "fleetseal-token/1";
     const MAX: usize = 1024;

@@ -1,0 +1,131 @@
+//! The devices' commands, but for enrolment.
+
+use model::DeviceId;
+use protocol::{
+    ErrorCode,
+    operator::{self, DeviceDetail, DeviceRow, DeviceState, Page, TimelineEntry, path},
+};
+use serde::Serialize;
+use vault::KeyRole;
+
+use crate::{
+    App, Error,
+    command::{DeviceList, DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, Handle},
+    dto::{DeviceName, DeviceTimelineRequest, Done, ListDevices, Preview, RevokeDevice},
+    release::{effect, expect_same, preview},
+};
+
+/// The filter and the page in one query.
+#[derive(Serialize)]
+pub(crate) struct Query {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<DeviceState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial_prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    limit: u32,
+}
+
+impl From<ListDevices> for Query {
+    fn from(request: ListDevices) -> Self {
+        Self {
+            model: request.filter.model.map(|model| model.to_string()),
+            state: request.filter.state,
+            serial_prefix: request.filter.serial_prefix,
+            version: request.filter.version.map(|version| version.to_string()),
+            limit: request.page.rows(),
+            after: request.page.after,
+        }
+    }
+}
+
+impl Handle<DeviceList> for App {
+    async fn handle(&self, request: ListDevices) -> Result<Page<DeviceRow>, Error> {
+        self.session().await?.client.query(path::DEVICES, &Query::from(request)).await
+    }
+}
+
+impl Handle<DeviceShow> for App {
+    async fn handle(&self, request: DeviceName) -> Result<DeviceDetail, Error> {
+        self.session().await?.client.get(&path::device(request.device)).await
+    }
+}
+
+impl Handle<DeviceTimeline> for App {
+    async fn handle(&self, request: DeviceTimelineRequest) -> Result<Page<TimelineEntry>, Error> {
+        self.session().await?.client.query(&path::timeline(request.device), &request.page).await
+    }
+}
+
+impl Handle<DeviceRevokePreview> for App {
+    async fn handle(&self, request: DeviceName) -> Result<Preview, Error> {
+        let device = Handle::<DeviceShow>::handle(self, request).await?;
+        Ok(preview(
+            format!("revoke {}: it is refused from its next request on, for good", device.row.serial),
+            vec![
+                effect("certificate is revoked", 1),
+                effect("open deployments are canceled", device.deployments.len() as u64),
+            ],
+            &(device.row.state, device.spki),
+        ))
+    }
+}
+
+impl Handle<DeviceRevoke> for App {
+    async fn handle(&self, request: RevokeDevice) -> Result<Done, Error> {
+        let device = request.device;
+        let now = Handle::<DeviceRevokePreview>::handle(self, DeviceName { device }).await?;
+        expect_same(&now, &request.token)?;
+        let vault = self.unlocked()?;
+        let list = self.revocation_list(device, &vault).await?;
+        let body = operator::RevokeDevice {
+            state: DeviceState::Revoked,
+            reason: request.reason,
+            revocation_list: Some(list.into()),
+        };
+        self.session().await?.client.tell(&path::revoke_device(device), &body).await?;
+        self.memory()?.forget(device)?;
+        Ok(Done {})
+    }
+}
+
+impl App {
+    /// The next signed list of revoked keys: all that are revoked already, and this device's.
+    async fn revocation_list(&self, device: DeviceId, vault: &vault::Vault) -> Result<Vec<u8>, Error> {
+        let session = self.session().await?;
+        let now = self.now();
+        let detail: DeviceDetail = session.client.get(&path::device(device)).await?;
+        let certificate = session.verify_device(&detail.row.certificate)?;
+        if certificate.device_id() != device {
+            return Err(Error::new(ErrorCode::Untrusted, "the backend shows another device's certificate"));
+        }
+        let mut keys = std::collections::BTreeSet::from([certificate.spki_digest()]);
+        let mut request = ListDevices::default();
+        request.filter.state = Some(DeviceState::Revoked);
+        loop {
+            let page: Page<DeviceRow> = session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
+            for row in page.rows {
+                keys.insert(session.verify_device(&row.certificate)?.spki_digest());
+            }
+            match page.next {
+                Some(next) => request.page.after = Some(next),
+                None => break,
+            }
+        }
+        let list = envelope::RevocationList {
+            fleet: session.membership.fleet,
+            number: now.as_secs(),
+            issued_at: now,
+            not_after: now + model::Seconds::days(90),
+            keys,
+            stations: Vec::new(),
+        };
+        let intent = vault.intent("device.revoke", &device.to_string(), "the signed list of revoked keys", now);
+        Ok(list.sign(&vault.signer(vault.key(KeyRole::Grant)?.id, intent)?)?)
+    }
+}

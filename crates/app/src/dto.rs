@@ -1,0 +1,58 @@
+//! What commands take and give. Types of the operator API stand for themselves; what is here is the
+//! application's own.
+
+mod device;
+mod fleet;
+mod release;
+mod rollout;
+mod vault;
+
+pub use device::*;
+pub use fleet::*;
+pub use protocol::operator::{
+    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetSummary, LinkRow, Page, PageRequest,
+    Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, TimelineEntry,
+};
+pub use release::*;
+pub use rollout::*;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+pub use vault::*;
+
+/// A request that needs no words.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS)]
+pub struct Nothing {}
+
+/// It is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Done {}
+
+/// What a dangerous command would do, in counts, and the token that commits to exactly that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Preview {
+    /// One sentence.
+    pub summary: String,
+    /// What it would touch: what, and how many.
+    pub effects: Vec<Effect>,
+    /// Hand this back to commit. It is refused once the world has moved.
+    pub token: String,
+}
+
+/// One line of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Effect {
+    /// What happens.
+    pub effect: String,
+    /// To how many.
+    #[ts(type = "number")]
+    pub count: u64,
+}
+
+/// Commits to what a preview showed.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Commit<T> {
+    /// As previewed.
+    pub request: T,
+    /// [`Preview::token`].
+    pub token: String,
+}

@@ -1,0 +1,298 @@
+//! Devices join: tokens, the decision over each request, and the proof of both keys.
+
+use envelope::{
+    EnrolmentToken, KemPublicKey, Proof, PublicKey, SealedCertificate, SystemRandom, TokenSecret, sha256,
+};
+use model::{DeviceId, TokenId, UnixTime};
+use pki::{Ca, CaCertificate, CaRole, CertificateDer, Csr, DeviceCertificate, DeviceProfile};
+use protocol::{
+    Base64, ErrorBody, ErrorCode,
+    operator::{
+        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
+        path,
+    },
+};
+use vault::{KeyRole, Vault};
+
+use crate::{
+    App, Error,
+    command::{DeviceApprove, DeviceEnrolments, DeviceToken, Handle},
+    desk::Session,
+    dto::{ApproveEnrolments, ApprovedEnrolments, EnrolmentTokenText, MakeToken, Nothing},
+    memory::Remembered,
+};
+
+impl Handle<DeviceToken> for App {
+    async fn handle(&self, request: MakeToken) -> Result<EnrolmentTokenText, Error> {
+        self.require_proven_backup()?;
+        let session = self.session().await?;
+        let vault = self.unlocked()?;
+        let announced = NewToken {
+            token: TokenId::random(&mut SystemRandom),
+            serial: request.serial,
+            model: request.model,
+            hardware_revision: request.hardware_revision,
+            station: request.station.unwrap_or_else(|| session.membership.station.clone()),
+            expires_at: self.now() + request.life,
+        };
+        let token = EnrolmentToken {
+            id: announced.token,
+            fleet: session.membership.fleet,
+            ca_root: sha256(&session.membership.ca_root),
+            tuf_root: self.initial_root().await?,
+            address: session.membership.origin.trim_start_matches("https://").to_owned(),
+            secret: secret(&vault, &announced)?,
+        };
+        session.client.tell(path::TOKENS, &announced).await?;
+        Ok(EnrolmentTokenText { token: token.to_text()?.as_str().to_owned() })
+    }
+}
+
+impl Handle<DeviceEnrolments> for App {
+    async fn handle(&self, _: Nothing) -> Result<Vec<Enrolment>, Error> {
+        self.session().await?.client.get(path::ENROLMENTS).await
+    }
+}
+
+impl Handle<DeviceApprove> for App {
+    async fn handle(&self, _: ApproveEnrolments) -> Result<ApprovedEnrolments, Error> {
+        self.require_proven_backup()?;
+        let desk = Desk { session: self.session().await?, vault: self.unlocked()?, now: self.now() };
+        let waiting: Vec<Enrolment> = desk.session.client.get(path::ENROLMENTS).await?;
+        let mut done = ApprovedEnrolments::default();
+        for enrolment in waiting {
+            let serial = enrolment.token.serial.clone();
+            match enrolment.state {
+                EnrolmentState::Pending => match desk.decide(&enrolment).await {
+                    Ok(()) => done.issued.push(serial),
+                    Err(error) if refuses(error.code()) => {
+                        desk.refuse(&enrolment, &error).await?;
+                        done.refused.push((serial, error.to_string()));
+                    }
+                    Err(error) => return Err(error),
+                },
+                EnrolmentState::Issued if enrolment.proof.is_some() => match desk.check_proof(&enrolment) {
+                    Ok(remembered) => {
+                        self.memory()?.remember(&remembered)?;
+                        desk.session.client.tell(&path::proven(enrolment.token.token), &()).await?;
+                        done.proven.push(serial);
+                    }
+                    Err(error) => done.refused.push((serial, error.to_string())),
+                },
+                EnrolmentState::Announced
+                | EnrolmentState::Issued
+                | EnrolmentState::Proven
+                | EnrolmentState::Refused => {}
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// What deciding over enrolments needs.
+struct Desk {
+    session: std::sync::Arc<Session>,
+    vault: Vault,
+    now: UnixTime,
+}
+
+impl Desk {
+    async fn decide(&self, enrolment: &Enrolment) -> Result<(), Error> {
+        let token = &enrolment.token;
+        let request = enrolment.csr.as_ref().ok_or_else(|| refused("the backend shows no request"))?;
+        let csr = Csr::parse(request)?;
+        let device = match enrolment.renews {
+            Some(device) => {
+                self.check_renewal(device, &csr).await?;
+                device
+            }
+            None => {
+                self.check_first(enrolment, request, &csr)?;
+                match self.reserve(token, &csr).await? {
+                    Reservation::Reserved { device } => device,
+                    Reservation::Known { device, certificate } => {
+                        return self.hand_over(token, device, certificate.0, &csr).await;
+                    }
+                }
+            }
+        };
+        let certificate = self.issue(token, device, &csr)?;
+        self.hand_over(token, device, certificate, &csr).await
+    }
+
+    /// The request must come from whoever was given the token, for the device that it was made for.
+    fn check_first(&self, enrolment: &Enrolment, request: &[u8], csr: &Csr) -> Result<(), Error> {
+        let token = &enrolment.token;
+        let mac = enrolment.mac.as_ref().ok_or_else(|| refused("the request has no MAC"))?;
+        if !secret(&self.vault, token)?.verifies(request, mac) {
+            return Err(Error::new(ErrorCode::TokenRefused, "the request was not made with this token")
+                .detail("its MAC is wrong: either the request or what the token stands for was changed on the way"));
+        }
+        if token.expires_at < self.now {
+            return Err(Error::new(ErrorCode::TokenRefused, format!("the token lapsed at {}", token.expires_at)));
+        }
+        match csr.serial() {
+            Some(serial) if *serial != token.serial => {
+                Err(Error::new(ErrorCode::InvalidCsr, "the device says that it has another serial number")
+                    .detail(format!("{serial} instead of {}", token.serial)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A renewal is for the very keys that the device's present certificate, issued by us, is for.
+    async fn check_renewal(&self, device: DeviceId, csr: &Csr) -> Result<(), Error> {
+        let detail: DeviceDetail = self.session.client.get(&path::device(device)).await?;
+        let present = self.session.verify_device(&detail.row.certificate)?;
+        if present.device_id() != device
+            || present.spki_digest() != csr.spki_digest()
+            || present.kem_public() != csr.kem_public()
+        {
+            return Err(Error::new(ErrorCode::InvalidCsr, "a renewal is for the same keys; other keys need a rekey"));
+        }
+        Ok(())
+    }
+
+    async fn reserve(&self, token: &NewToken, csr: &Csr) -> Result<Reservation, Error> {
+        let kem = KemPublicKey(*csr.kem_public());
+        let reserve = Reserve {
+            spki: csr.spki_digest(),
+            kem_public: Base64(kem.0.to_vec()),
+            kem_key: kem.id(),
+            certificate_serial: Base64(self.certificate_serial(token)?.to_vec()),
+            device: DeviceId::random(&mut SystemRandom),
+            replace: None,
+        };
+        self.session.client.post(&path::reserve(token.token), &reserve).await
+    }
+
+    fn issue(&self, token: &NewToken, device: DeviceId, csr: &Csr) -> Result<Vec<u8>, Error> {
+        let ca = self
+            .session
+            .membership
+            .issuing_cas
+            .iter()
+            .map(|der| CaCertificate::parse(der))
+            .find(|ca| ca.as_ref().is_ok_and(|ca| matches!(ca.role(), CaRole::Devices { .. })))
+            .ok_or_else(|| Error::new(ErrorCode::NotFound, "this workspace knows no CA for devices"))??;
+        let intent = self.vault.intent("device.issue", &device.to_string(), token.serial.as_str(), self.now);
+        let key = self.vault.ca_signer(self.vault.key(KeyRole::CaDevices)?.id, intent)?;
+        let profile = DeviceProfile {
+            device,
+            serial: token.serial.clone(),
+            model: token.model.clone(),
+            not_after: UnixTime::MAX,
+            certificate_serial: self.certificate_serial(token)?,
+        };
+        Ok(profile.issue(csr, &Ca::new(&ca, &key)?, self.now)?.to_vec())
+    }
+
+    /// The certificate's serial number: random to everybody else, and the same again if this is repeated
+    /// after a crash.
+    fn certificate_serial(&self, token: &NewToken) -> Result<[u8; 16], Error> {
+        let mac = self.vault.memory_mac(&[b"certificate serial ", &token.token.as_bytes()[..]].concat())?;
+        let (head, _) = mac.split_at(16);
+        Ok(pki::certificate_serial(head.try_into().expect("split at sixteen bytes")))
+    }
+
+    async fn hand_over(
+        &self,
+        token: &NewToken,
+        device: DeviceId,
+        certificate: Vec<u8>,
+        csr: &Csr,
+    ) -> Result<(), Error> {
+        let challenge = self.challenge(token.token, &certificate)?;
+        let ca = DeviceCertificate::parse(&certificate)?;
+        let chain = self.session.verify_chain_of(&certificate)?;
+        if ca.device_id() != device || ca.spki_digest() != csr.spki_digest() {
+            return Err(Error::new(ErrorCode::Untrusted, "the backend hands out another device's certificate"));
+        }
+        let sealed = SealedCertificate { device, chain: vec![certificate.clone(), chain], challenge }
+            .seal(&KemPublicKey(*csr.kem_public()))?;
+        let issue = IssueCertificate { certificate: Base64(certificate), sealed_certificate: Base64(sealed) };
+        self.session.client.tell(&path::issue(token.token), &issue).await
+    }
+
+    async fn refuse(&self, enrolment: &Enrolment, error: &Error) -> Result<(), Error> {
+        let mut body: ErrorBody = error.body().clone();
+        body.trace_id.clear();
+        let path = path::refuse(enrolment.token.token);
+        self.session.client.tell(&path, &RefuseEnrolment { error: body }).await
+    }
+
+    /// Only a device that opened what was sealed to its KEM key knows the challenge, and only its
+    /// identity key can have signed it.
+    fn check_proof(&self, enrolment: &Enrolment) -> Result<Remembered, Error> {
+        let missing = || refused("the backend shows a proof without a certificate");
+        let certificate = enrolment.certificate.as_ref().ok_or_else(missing)?;
+        let proof = enrolment.proof.as_ref().ok_or_else(missing)?;
+        let device = self.session.verify_device(certificate)?;
+        let expected = Proof {
+            device: device.device_id(),
+            certificate: sha256(certificate),
+            challenge: self.challenge(enrolment.token.token, certificate)?,
+        };
+        Proof::verify(proof, &expected, &PublicKey::P256(*device.certificate().key().sec1()))?;
+        Ok(Remembered {
+            device: device.device_id(),
+            spki: device.spki_digest(),
+            kem: KemPublicKey(*device.kem_public()).id(),
+            certificate: sha256(certificate),
+            serial: device.serial().clone(),
+            model: enrolment.token.model.clone(),
+            hardware_revision: enrolment.token.hardware_revision.clone(),
+            proven_at: self.now,
+        })
+    }
+
+    /// The vault alone can compute it, and can do so again.
+    fn challenge(&self, token: TokenId, certificate: &[u8]) -> Result<[u8; 32], Error> {
+        let bytes = [b"challenge ", &token.as_bytes()[..], sha256(certificate).as_bytes()].concat();
+        Ok(self.vault.memory_mac(&bytes)?)
+    }
+}
+
+impl Session {
+    /// A device's certificate, verified up to the root that this member joined by.
+    pub(crate) fn verify_device(&self, certificate: &[u8]) -> Result<DeviceCertificate, Error> {
+        self.verify_chain_of(certificate)?;
+        Ok(DeviceCertificate::parse(certificate)?)
+    }
+
+    /// The CA that issued a device's certificate, after the path was verified; DER.
+    fn verify_chain_of(&self, certificate: &[u8]) -> Result<Vec<u8>, Error> {
+        let cas: Vec<_> =
+            self.membership.issuing_cas.iter().map(|der| CertificateDer::from(der.0.clone())).collect();
+        let roots = [CertificateDer::from(self.membership.ca_root.0.clone())];
+        let chain = pki::verify_chain(certificate, &cas, &roots, None, pki::Usage::Device)?;
+        let issuer = chain.issuer().spki_digest();
+        let der = self.membership.issuing_cas.iter().find(|der| {
+            CaCertificate::parse(der).is_ok_and(|ca| ca.spki_digest() == issuer)
+        });
+        der.map(|der| der.0.clone()).ok_or_else(|| refused("the issuing CA is not one of the fleet's"))
+    }
+}
+
+/// The token's secret: whoever changes what the token stands for changes the secret.
+fn secret(vault: &Vault, token: &NewToken) -> Result<TokenSecret, Error> {
+    let binding = serde_json::to_vec(token).map_err(|source| Error::internal("failed to write a token", source))?;
+    Ok(TokenSecret::from_bytes(&*vault.enrolment_secret(&token.token, &binding)?))
+}
+
+/// Whether the device is told no, as opposed to something being wrong here.
+fn refuses(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::InvalidCsr
+            | ErrorCode::InvalidObject
+            | ErrorCode::TokenRefused
+            | ErrorCode::KeySeen
+            | ErrorCode::SerialTaken
+            | ErrorCode::Untrusted
+    )
+}
+
+fn refused(why: &str) -> Error {
+    Error::new(ErrorCode::InvalidObject, why)
+}

@@ -1,0 +1,160 @@
+use std::{error::Error as StdError, fmt};
+
+use protocol::{ErrorBody, ErrorCode};
+
+/// What every command says when it did not do what it was asked: a closed code for programs, a
+/// sentence for people, why, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(Box<ErrorBody>);
+
+impl Error {
+    /// An error of this code with this sentence.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(Box::new(ErrorBody::new(code, message)))
+    }
+
+    /// An error whose reason is another error.
+    pub(crate) fn because(code: ErrorCode, message: impl Into<String>, source: impl StdError) -> Self {
+        Self::new(code, message).detail(chain(&source))
+    }
+
+    /// Something that should not happen.
+    pub(crate) fn internal(message: impl Into<String>, source: impl StdError) -> Self {
+        Self::because(ErrorCode::Internal, message, source)
+    }
+
+    /// A file that could not be used.
+    pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
+        let code = match source.kind() {
+            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
+            std::io::ErrorKind::AlreadyExists => ErrorCode::Conflict,
+            _ => ErrorCode::PreconditionFailed,
+        };
+        Self::because(code, format!("could not {action} `{}`", path.display()), source)
+    }
+
+    pub(crate) fn request(command: &str, source: &serde_json::Error) -> Self {
+        Self::new(ErrorCode::InvalidRequest, format!("the request of `{command}` cannot be read"))
+            .detail(source.to_string())
+    }
+
+    pub(crate) fn unknown_command(name: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no command `{name}`"))
+    }
+
+    /// With the reason why.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// With what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The error as it crosses to a screen or a script.
+    pub fn body(&self) -> &ErrorBody {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl StdError for Error {}
+
+impl From<ErrorBody> for Error {
+    fn from(body: ErrorBody) -> Self {
+        Self(Box::new(body))
+    }
+}
+
+impl From<vault::Error> for Error {
+    fn from(error: vault::Error) -> Self {
+        use vault::Error as E;
+        let (code, hint) = match &error {
+            E::Missing { .. } => (ErrorCode::NotFound, "make one with `fleetseal vault create`"),
+            E::Exists { .. } => (ErrorCode::Conflict, "choose another place"),
+            E::Exposed { .. } => {
+                (ErrorCode::VaultUntrusted, "find out who changed its owner or mode, then close it with chmod go-rwx")
+            }
+            E::InUse { .. } => (ErrorCode::Conflict, "close the other program that uses this vault"),
+            E::Damaged { .. } | E::AuditBroken { .. } => {
+                (ErrorCode::VaultUntrusted, "restore a backup, and find out who wrote to the vault's folder")
+            }
+            E::OlderThanLastSeen { .. } => {
+                (ErrorCode::VaultUntrusted, "somebody put an older vault in its place: restore the newest backup")
+            }
+            E::WeakPassphrase { .. } => (ErrorCode::InvalidRequest, "four or more random words make a good one"),
+            E::WrongPassphrase { .. } | E::TooEarly { .. } => {
+                (ErrorCode::WrongPassphrase, "wait, then try again; each wrong try doubles the wait")
+            }
+            E::Locked => (ErrorCode::VaultLocked, "unlock the vault first"),
+            E::OtherVault | E::BackupIncomplete { .. } => {
+                (ErrorCode::PreconditionFailed, "make a new backup with `fleetseal vault backup`")
+            }
+            E::NoKey { .. } | E::NoRole { .. } => (ErrorCode::NotFound, "another key holder's vault may hold it"),
+            _ => (ErrorCode::Internal, ""),
+        };
+        let mapped = Self::because(code, error.to_string(), &error);
+        let mapped = match std::error::Error::source(&error) {
+            Some(source) => mapped.detail(chain(source)),
+            None => Self::new(code, error.to_string()),
+        };
+        if hint.is_empty() { mapped } else { mapped.hint(hint) }
+    }
+}
+
+impl From<envelope::Error> for Error {
+    fn from(error: envelope::Error) -> Self {
+        Self::because(ErrorCode::InvalidObject, "a signed object does not verify", error)
+    }
+}
+
+impl From<envelope::SignError> for Error {
+    fn from(error: envelope::SignError) -> Self {
+        match error {
+            envelope::SignError::Locked => {
+                Self::new(ErrorCode::VaultLocked, "the vault is locked").hint("unlock the vault first")
+            }
+            other => Self::internal("nothing was signed", other),
+        }
+    }
+}
+
+impl From<pki::Error> for Error {
+    fn from(error: pki::Error) -> Self {
+        Self::because(ErrorCode::Untrusted, "a certificate is not what it should be", error)
+    }
+}
+
+impl From<pki::CsrError> for Error {
+    fn from(error: pki::CsrError) -> Self {
+        Self::because(ErrorCode::InvalidCsr, "the certificate request breaks the policy", error)
+    }
+}
+
+/// An error and all its sources in one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

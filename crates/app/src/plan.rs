@@ -1,0 +1,287 @@
+//! Planning a rollout: who takes part is decided here, from what this desktop verified itself, never from
+//! what the backend would like.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use envelope::{
+    Identity, KemPublicKey, Proof, PublicKey, SealedArtifact, Verified, otap::Header, sha256, tuf::TargetCustom,
+};
+use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
+use protocol::{
+    ErrorCode,
+    operator::{DeviceDetail, DeviceRow, DeviceState, Page, ReleaseDetail, path},
+};
+
+use crate::{
+    App, Error,
+    device::Query,
+    dto::{Exclusion, ExclusionReason, ListDevices, PlanRollout, RolloutPlan, Size},
+    error::chain,
+    trust::Trust,
+};
+
+/// How many devices one page asks for.
+const PAGE: u32 = 500;
+/// How many excluded devices a plan names.
+const EXAMPLES: usize = 3;
+
+/// A plan with what is needed to carry it out.
+pub(crate) struct Planned {
+    pub(crate) plan: RolloutPlan,
+    pub(crate) target: PlannedTarget,
+    pub(crate) devices: Vec<Eligible>,
+}
+
+/// What is installed, verified.
+#[derive(Clone)]
+pub(crate) struct PlannedTarget {
+    pub(crate) name: TargetName,
+    pub(crate) length: u64,
+    pub(crate) digest: Digest,
+    pub(crate) custom: TargetCustom,
+    pub(crate) artifact: ArtifactId,
+    pub(crate) record: Arc<Verified<SealedArtifact>>,
+    pub(crate) ciphertext_bytes: u64,
+    pub(crate) targets_version: u64,
+    pub(crate) targets_expire: UnixTime,
+}
+
+/// A device that takes part, with the keys that its certificate names.
+#[derive(Clone)]
+pub(crate) struct Eligible {
+    pub(crate) device: DeviceId,
+    pub(crate) identity: Identity,
+    pub(crate) kem: KemPublicKey,
+    pub(crate) hardware_revision: HardwareRevision,
+    /// The last sequence number that the device is said to have reported.
+    pub(crate) seq: u64,
+}
+
+impl App {
+    /// What a rollout would do.
+    pub(crate) async fn plan(&self, request: &PlanRollout) -> Result<Planned, Error> {
+        let session = self.session().await?;
+        let trust = self.trust().await?;
+        let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
+        let target = self.planned_target(&trust, &release)?;
+        let (devices, mut excluded) = self.eligible(request, &target).await?;
+
+        let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))?;
+        let policy = Policy {
+            phases,
+            failure: request.failure,
+            device_timeout: request.device_timeout,
+            retries: request.retries,
+            rate: request.rate,
+            window: request.window,
+            link_life: request.link_life,
+        };
+        policy.check().map_err(|source| {
+            Error::because(ErrorCode::InvalidPolicy, "no rollout can follow this policy", source)
+        })?;
+        let taken = policy.devices() as usize;
+        if taken < devices.len() {
+            excluded.entry(ExclusionReason::BeyondPhases).or_default().extend(
+                devices[taken..].iter().map(|device| device.device),
+            );
+        }
+        let devices: Vec<_> = devices.into_iter().take(taken).collect();
+        let not_before = policy.earliest(request.start_at.unwrap_or_else(|| self.now()));
+        let exclusions = excluded.into_iter().map(|(reason, devices)| Exclusion {
+            reason,
+            count: u32::try_from(devices.len()).unwrap_or(u32::MAX),
+            examples: devices.into_iter().take(EXAMPLES).collect(),
+        });
+        let mut plan = RolloutPlan {
+            target: target.name.clone(),
+            component: target.custom.component.clone(),
+            version: target.custom.version.clone(),
+            devices: u32::try_from(devices.len()).unwrap_or(u32::MAX),
+            excluded: exclusions.collect(),
+            traffic_bytes: target.ciphertext_bytes.saturating_mul(devices.len() as u64),
+            policy,
+            not_before,
+            token: String::new(),
+        };
+        plan.token = token(request, &plan, &devices);
+        Ok(Planned { plan, target, devices })
+    }
+
+    /// The release's artifact as the threshold signed it, and a sealed-artifact record for it that a
+    /// trusted key signed.
+    pub(crate) fn planned_target(&self, trust: &Trust, release: &ReleaseDetail) -> Result<PlannedTarget, Error> {
+        let [artifact] = release.artifacts.as_slice() else {
+            return Err(Error::new(ErrorCode::InvalidRequest, "the release does not consist of one artifact"));
+        };
+        let missing = || {
+            Error::new(ErrorCode::PreconditionFailed, format!("{} is not published", artifact.target))
+                .hint("sign it, then publish it with `fleetseal release publish`")
+        };
+        let info = trust.targets.target(&artifact.target).ok_or_else(missing)?;
+        let custom = info.custom().filter(|custom| custom.release == release.row.id).ok_or_else(missing)?.clone();
+        let now = self.now();
+        let mut refused = None;
+        let found = release.sealed.iter().rev().find_map(|sealed| {
+            match SealedArtifact::verify(&sealed.record, &custom.model, &trust.keys, now) {
+                Ok(record) if record.artifact == *info.sha256() => Some((sealed, record)),
+                Ok(_) => None,
+                Err(error) => {
+                    refused = Some(error);
+                    None
+                }
+            }
+        });
+        let Some((sealed, record)) = found else {
+            let error = Error::new(ErrorCode::PreconditionFailed, "the release is not sealed")
+                .hint("seal it with `fleetseal release seal`");
+            return Err(match refused {
+                Some(source) => error.detail(chain(&source)),
+                None => error,
+            });
+        };
+        let ciphertext_bytes = Header::parse(&record.header)
+            .map_err(|source| Error::because(ErrorCode::InvalidObject, "the sealed record is wrong", source))?
+            .layout()
+            .ciphertext_len();
+        Ok(PlannedTarget {
+            name: artifact.target.clone(),
+            length: info.length(),
+            digest: *info.sha256(),
+            custom,
+            artifact: sealed.id,
+            record: Arc::new(record),
+            ciphertext_bytes,
+            targets_version: trust.targets.targets_version(),
+            targets_expire: trust.state.targets().map_or(now, |targets| targets.signed().expires),
+        })
+    }
+
+    /// The devices that may take part, and those that may not, by reason.
+    async fn eligible(
+        &self,
+        request: &PlanRollout,
+        target: &PlannedTarget,
+    ) -> Result<(Vec<Eligible>, BTreeMap<ExclusionReason, Vec<DeviceId>>), Error> {
+        let session = self.session().await?;
+        let mut eligible = Vec::new();
+        let mut excluded: BTreeMap<ExclusionReason, Vec<DeviceId>> = BTreeMap::new();
+        let mut list = ListDevices::default();
+        list.filter.model = Some(target.custom.model.clone());
+        list.page.limit = Some(PAGE);
+        loop {
+            let page: Page<DeviceRow> = session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
+            for row in page.rows {
+                if !request.devices.is_empty() && !request.devices.contains(&row.id) {
+                    continue;
+                }
+                match self.judge(&row, target).await? {
+                    Ok(device) => eligible.push(device),
+                    Err(reason) => excluded.entry(reason).or_default().push(row.id),
+                }
+            }
+            match page.next {
+                Some(after) => list.page.after = Some(after),
+                None => return Ok((eligible, excluded)),
+            }
+        }
+    }
+
+    async fn judge(&self, row: &DeviceRow, target: &PlannedTarget) -> Result<Result<Eligible, ExclusionReason>, Error> {
+        if row.state != DeviceState::Active {
+            return Ok(Err(ExclusionReason::NotActive));
+        }
+        let custom = &target.custom;
+        if row.model != custom.model || !custom.hardware_revisions.contains(&row.hardware_revision) {
+            return Ok(Err(ExclusionReason::Incompatible));
+        }
+        let running = row.components.iter().find(|part| part.component == custom.component);
+        if running.is_some_and(|part| part.version >= custom.version) {
+            return Ok(Err(ExclusionReason::UpToDate));
+        }
+        let session = self.session().await?;
+        if self.unlocked().is_ok()
+            && let Some(known) = self.recall(row, &custom.component)?
+        {
+            return Ok(Ok(known));
+        }
+        let detail: DeviceDetail = session.client.get(&path::device(row.id)).await?;
+        Ok(self.verify(row, custom, &detail).await)
+    }
+
+    /// A device that this desktop remembers, with the very certificate that it remembers.
+    fn recall(&self, row: &DeviceRow, component: &Component) -> Result<Option<Eligible>, Error> {
+        let Some(known) = self.memory()?.recall(row.id)? else { return Ok(None) };
+        if known.certificate != sha256(&row.certificate) || known.hardware_revision != row.hardware_revision {
+            return Ok(None);
+        }
+        let certificate = pki::DeviceCertificate::parse(&row.certificate)?;
+        Ok(Some(eligible(row, &certificate, component)))
+    }
+
+    /// A device that another member enrolled: its certificate must lead to the fleet's root, and its
+    /// proof of both keys must be signed by the key in it.
+    pub(crate) async fn verify(
+        &self,
+        row: &DeviceRow,
+        custom: &TargetCustom,
+        detail: &DeviceDetail,
+    ) -> Result<Eligible, ExclusionReason> {
+        let session = self.session().await.map_err(|_| ExclusionReason::Untrusted)?;
+        let certificate =
+            session.verify_device(&row.certificate).map_err(|_| ExclusionReason::Untrusted)?;
+        if certificate.device_id() != row.id || *certificate.serial() != row.serial {
+            return Err(ExclusionReason::Untrusted);
+        }
+        let proof = detail.proof.as_ref().ok_or(ExclusionReason::NotProven)?;
+        let key = PublicKey::P256(*certificate.certificate().key().sec1());
+        Proof::verify_possession(&proof.proof, row.id, sha256(&row.certificate), &key)
+            .map_err(|_| ExclusionReason::NotProven)?;
+        Ok(eligible(row, &certificate, &custom.component))
+    }
+}
+
+fn eligible(row: &DeviceRow, certificate: &pki::DeviceCertificate, component: &Component) -> Eligible {
+    let kem = KemPublicKey(*certificate.kem_public());
+    let running = row.components.iter().find(|part| part.component == *component);
+    Eligible {
+        device: row.id,
+        identity: Identity { spki: certificate.spki_digest(), kem: kem.id() },
+        kem,
+        hardware_revision: row.hardware_revision.clone(),
+        seq: running.map_or(0, |part| part.seq),
+    }
+}
+
+/// The phases in devices. Every phase has at least one; one for which none is left does not come about.
+fn phases(request: &PlanRollout, eligible: u32) -> Result<Vec<Phase>, Error> {
+    let mut left = eligible;
+    let mut phases = Vec::new();
+    for phase in &request.phases {
+        let wanted = match phase.size {
+            Size::Devices(count) => count,
+            Size::Percent(share) => {
+                let count = u64::from(eligible) * u64::from(share.get()) / 100;
+                u32::try_from(count).unwrap_or(u32::MAX).max(1)
+            }
+            Size::Rest => left,
+        };
+        let devices = wanted.min(left);
+        left -= devices;
+        if devices > 0 {
+            phases.push(Phase { devices, success: phase.success, soak: phase.soak, gate: phase.gate });
+        }
+    }
+    if phases.is_empty() {
+        return Err(Error::new(ErrorCode::PreconditionFailed, "no device can take part")
+            .detail(format!("{eligible} devices are eligible"))
+            .hint("see why with `fleetseal rollout plan`, and `fleetseal device list`"));
+    }
+    Ok(phases)
+}
+
+/// Stands for a plan: the same request over the same devices in the same order.
+fn token(request: &PlanRollout, plan: &RolloutPlan, devices: &[Eligible]) -> String {
+    let ids: Vec<_> = devices.iter().map(|device| (device.device, device.identity.spki)).collect();
+    let world = (request, &plan.target, &plan.policy, &plan.excluded, ids);
+    sha256(&serde_json::to_vec(&world).unwrap_or_default()).to_string()
+}

@@ -1,0 +1,288 @@
+//! Signing tickets: when a rollout starts, when tickets are renewed, and when it is held.
+
+use std::{collections::BTreeMap, num::NonZero, sync::Arc, thread, time::SystemTime};
+
+use envelope::{
+    Action, ContentKey, Installation, Issued, SealedPayload, Statement, SystemRandom, Target, Ticket, sha256, ticket::issue_many,
+};
+use model::{DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
+use protocol::{
+    Base64, ErrorCode,
+    operator::{
+        AddDeployments, AddedDeployments, DeploymentRow, DeviceDetail, NewDeployment, NewRollout, ReleaseDetail,
+        RolloutDetail, RolloutStep, path,
+    },
+};
+use vault::{KeyRole, Vault};
+
+use crate::{
+    App, Error,
+    command::{Handle, RolloutDeployments, RolloutShow},
+    dto::{ListDeployments, PageRequest, PlanRollout, RenewedTickets, RolloutName},
+    plan::{Eligible, PlannedTarget},
+    vaults::blocking,
+};
+
+/// How many tickets one request carries.
+const BATCH: usize = 500;
+/// How many rows one page asks for.
+const PAGE: u32 = 500;
+
+/// When the tickets of one phase count.
+#[derive(Clone, Copy)]
+struct Times {
+    issued_at: UnixTime,
+    not_before: UnixTime,
+    not_after: UnixTime,
+}
+
+/// One phase's share of the work.
+#[derive(Clone)]
+struct Order {
+    rollout: RolloutId,
+    phase: u32,
+    target: PlannedTarget,
+    /// None for a hold.
+    key: Option<Arc<ContentKey>>,
+    times: Times,
+}
+
+impl App {
+    /// Signs a ticket for each device of the plan, hands them over and starts.
+    pub(crate) async fn start(&self, request: &PlanRollout, token: &str) -> Result<RolloutDetail, Error> {
+        let vault = self.unlocked()?;
+        let planned = self.plan(request).await?;
+        if planned.plan.token != token {
+            return Err(Error::new(ErrorCode::PreviewStale, "things have changed since the plan was shown")
+                .detail(format!("it would now be {} devices", planned.plan.devices))
+                .hint("look at the new plan, then decide again"));
+        }
+        let session = self.session().await?;
+        let id = RolloutId::random(&mut envelope::SystemRandom);
+        let rollout = NewRollout {
+            id,
+            release: request.release,
+            target: planned.target.name.clone(),
+            artifact: planned.target.artifact,
+            component: planned.target.custom.component.clone(),
+            policy: planned.plan.policy.clone(),
+            not_before: planned.plan.not_before.clone(),
+        };
+        let _: RolloutDetail = session.client.post(path::ROLLOUTS, &rollout).await?;
+
+        let key = self.content_key(&vault, &planned.target)?;
+        let mut rest = planned.devices.as_slice();
+        for (phase, (size, not_before)) in
+            (0_u32..).zip(planned.plan.policy.phases.iter().zip(&planned.plan.not_before))
+        {
+            let (members, others) = rest.split_at(rest.len().min(size.devices as usize));
+            rest = others;
+            let times = self.times(*not_before, request.ticket_life, &planned.target)?;
+            let (target, key) = (planned.target.clone(), Some(Arc::clone(&key)));
+            self.issue(&vault, Order { rollout: id, phase, target, key, times }, members).await?;
+        }
+        session.client.post(&path::step(id), &RolloutStep::Start).await
+    }
+
+    /// Signs tickets anew for every deployment that waits.
+    pub(crate) async fn renew(&self, rollout: RolloutId) -> Result<RenewedTickets, Error> {
+        self.reissue(rollout, |state| state == DeploymentState::Queued || state == DeploymentState::Offered, true)
+            .await
+    }
+
+    /// Signs a hold for every deployment that was offered and is not being installed.
+    pub(crate) async fn hold(&self, rollout: RolloutId) -> Result<RenewedTickets, Error> {
+        let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
+        if detail.row.state == RolloutState::Running {
+            let session = self.session().await?;
+            let _: RolloutDetail = session.client.post(&path::step(rollout), &RolloutStep::Pause).await?;
+        }
+        self.reissue(rollout, |state| state.in_progress() && !state.past_recall(), false).await
+    }
+
+    async fn reissue(
+        &self,
+        rollout: RolloutId,
+        wanted: impl Fn(DeploymentState) -> bool,
+        install: bool,
+    ) -> Result<RenewedTickets, Error> {
+        let vault = self.unlocked()?;
+        let session = self.session().await?;
+        let trust = self.trust().await?;
+        let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
+        let release: ReleaseDetail = session.client.get(&path::release(detail.row.release)).await?;
+        let target = self.planned_target(&trust, &release)?;
+        let key = if install { Some(self.content_key(&vault, &target)?) } else { None };
+        let mut by_phase: BTreeMap<u32, Vec<Eligible>> = BTreeMap::new();
+        for row in self.all_deployments(rollout).await?.into_iter().filter(|row| wanted(row.state)) {
+            let device: DeviceDetail = session.client.get(&path::device(row.device)).await?;
+            if let Ok(eligible) = self.verify(&device.row, &target.custom, &device).await {
+                by_phase.entry(row.phase).or_default().push(eligible);
+            }
+        }
+        let mut tickets = 0;
+        for (phase, devices) in by_phase {
+            let earliest = detail.phases.get(phase as usize).map_or(self.now(), |phase| phase.not_before);
+            let not_before = if install { earliest } else { self.now() };
+            let times = self.times(not_before.max(self.now()), Seconds::days(7), &target)?;
+            let order = Order { rollout, phase, target: target.clone(), key: key.clone(), times };
+            tickets += self.issue(&vault, order, &devices).await?;
+        }
+        Ok(RenewedTickets { tickets })
+    }
+
+    async fn all_deployments(&self, rollout: RolloutId) -> Result<Vec<DeploymentRow>, Error> {
+        let mut rows = Vec::new();
+        let mut page = PageRequest { after: None, limit: Some(PAGE) };
+        loop {
+            let request = ListDeployments { rollout, state: None, page: page.clone() };
+            let next = Handle::<RolloutDeployments>::handle(self, request).await?;
+            rows.extend(next.rows);
+            match next.next {
+                Some(after) => page.after = Some(after),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    /// The release's content key, as this vault's KEM key opens it.
+    fn content_key(&self, vault: &Vault, target: &PlannedTarget) -> Result<Arc<ContentKey>, Error> {
+        let key = vault.key(KeyRole::Kem)?;
+        let intent = vault.intent("rollout.open_key", target.name.as_str(), "to put it into tickets", self.now());
+        let opened = vault.with_kem_secret(key.id, &intent, |secret| target.record.content_key(secret))?;
+        let opened = opened.map_err(|source| {
+            Error::because(ErrorCode::Forbidden, "this vault cannot open the release's content key", source)
+                .hint("seal the release again: then every member of today can")
+        })?;
+        Ok(Arc::new(opened))
+    }
+
+    /// Times that devices will accept: signed before the metadata in force lapses, and no longer than a
+    /// ticket may live.
+    fn times(&self, not_before: UnixTime, life: Seconds, target: &PlannedTarget) -> Result<Times, Error> {
+        let issued_at = self.now();
+        if issued_at >= target.targets_expire {
+            return Err(Error::new(ErrorCode::Untrusted, "this computer's clock is beyond the metadata in force")
+                .detail(format!("it says {issued_at}, and the metadata lapses at {}", target.targets_expire))
+                .hint("set the clock; if it is right, key holders must sign the metadata anew"));
+        }
+        let life = Seconds(life.0.min(envelope::ticket::LIFE.0));
+        Ok(Times { issued_at, not_before, not_after: not_before + life })
+    }
+
+    /// Signs, seals and hands over one ticket for each device. How many the backend took.
+    async fn issue(&self, vault: &Vault, order: Order, devices: &[Eligible]) -> Result<u32, Error> {
+        let session = self.session().await?;
+        let key = vault.key(KeyRole::Ticket)?.id;
+        let to = path::deployments(order.rollout);
+        let mut taken = 0;
+        for batch in devices.chunks(BATCH) {
+            let reason = format!("{} tickets of phase {}", batch.len(), order.phase + 1);
+            let action = if order.key.is_some() { "rollout.sign" } else { "rollout.hold" };
+            let intent = vault.intent(action, &order.rollout.to_string(), &reason, self.now());
+            let plan = sha256(&serde_json::to_vec(&batch.iter().map(|device| device.device).collect::<Vec<_>>()).unwrap_or_default());
+            // Each ticket takes two signatures: its own and its label's.
+            let signer = vault.batch(key, &intent, plan, 2 * batch.len() as u64)?;
+            let (order, devices) = (order.clone(), batch.to_vec());
+            let fleet = session.membership.fleet;
+            let deployments = blocking(move || {
+                let tickets = devices
+                    .iter()
+                    .map(|device| Ok(Ticket::new(statement(fleet, &order, device), order.key.clone())?))
+                    .collect::<Result<Vec<_>, Error>>()?;
+                let issued = issue_on_all_cores(&tickets, &signer, &devices)?;
+                signer.finish()?;
+                Ok(devices.iter().zip(issued).map(|(device, issued)| deployment(device, issued, order.phase)).collect())
+            })
+            .await?;
+            let added: AddedDeployments = session.client.post(&to, &AddDeployments { deployments }).await?;
+            taken += added.added + added.renewed;
+            for excluded in added.excluded {
+                tracing::info!(?excluded, "a device takes no part after all");
+            }
+        }
+        Ok(taken)
+    }
+}
+
+/// What one device's ticket says.
+fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Statement {
+    let Order { rollout, target, times, .. } = order;
+    let custom = &target.custom;
+    let action = match &order.key {
+        None => Action::Hold,
+        Some(_) => Action::Install(Box::new(Installation {
+            target: Target {
+                name: target.name.clone(),
+                version: custom.version.clone(),
+                security_counter: custom.security_counter,
+                length: target.length,
+                sha256: target.digest,
+                model: custom.model.clone(),
+                hardware_revision: device.hardware_revision.clone(),
+                installer: custom.installer.clone(),
+            },
+            min_targets_version: target.targets_version,
+            payload: SealedPayload {
+                header: target.record.header,
+                length: target.ciphertext_bytes,
+                segment_list: target.record.segment_list,
+            },
+            deputy: None,
+        })),
+    };
+    Statement {
+        fleet,
+        device: device.device,
+        identity: Some(device.identity),
+        rollout: *rollout,
+        component: custom.component.clone(),
+        seq: seq(times.issued_at, device.seq, target.targets_expire),
+        issued_at: times.issued_at,
+        not_before: times.not_before,
+        not_after: times.not_after,
+        action,
+    }
+}
+
+/// Above what the device is said to have, but never beyond the metadata in force: a backend that lies
+/// about it, or a clock that is far ahead, must not use up the numbers that honest tickets need.
+fn seq(now: UnixTime, last: u64, bound: UnixTime) -> u64 {
+    let millis = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_millis());
+    let mine = now.as_secs() * 1_000 + u64::from(millis);
+    let bound = bound.as_secs() * 1_000;
+    if last < bound { mine.max(last + 1) } else { mine }
+}
+
+fn issue_on_all_cores(
+    tickets: &[Ticket],
+    signer: &(dyn envelope::Signer + '_),
+    devices: &[Eligible],
+) -> Result<Vec<Issued>, Error> {
+    let recipients: Vec<_> = devices.iter().map(|device| device.kem).collect();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = tickets.len().div_ceil(cores).max(1);
+    thread::scope(|scope| {
+        let parts: Vec<_> = tickets
+            .chunks(share)
+            .zip(recipients.chunks(share))
+            .map(|(tickets, recipients)| scope.spawn(move || issue_many(tickets, signer, recipients)))
+            .collect();
+        let mut issued = Vec::with_capacity(tickets.len());
+        for part in parts {
+            let part = part.join().map_err(|_| Error::new(ErrorCode::Internal, "signing stopped unexpectedly"))?;
+            issued.extend(part?);
+        }
+        Ok(issued)
+    })
+}
+
+fn deployment(device: &Eligible, issued: Issued, phase: u32) -> NewDeployment {
+    NewDeployment {
+        id: DeploymentId::random(&mut SystemRandom),
+        device: device.device,
+        phase,
+        label: Base64(issued.label),
+        sealed_ticket: Base64(issued.sealed),
+    }
+}

@@ -1,0 +1,89 @@
+//! What this desktop itself has verified of the fleet's metadata, whatever the backend says.
+
+use std::fs;
+
+use envelope::{
+    TrustKeys, Verified,
+    tuf::{Client as Refresh, Fetched, Need, Root, Signed, TargetsView, TrustedState},
+};
+use model::Digest;
+use protocol::{ErrorCode, device};
+
+use crate::{App, Error, workspace::replace};
+
+/// Metadata in force and the keys that it trusts.
+pub(crate) struct Trust {
+    pub(crate) targets: Verified<TargetsView>,
+    pub(crate) keys: Verified<TrustKeys>,
+    pub(crate) state: TrustedState,
+}
+
+impl App {
+    /// Refreshes the metadata as any device does (TUF 1.0, section 5) and reads the trusted keys.
+    pub(crate) async fn trust(&self) -> Result<Trust, Error> {
+        let session = self.session().await?;
+        let mut refresh = Refresh::new(self.trusted_state(&session.membership.root)?, self.now());
+        let outcome = loop {
+            let Need::Fetch { path, max_bytes } = refresh.next() else { break Ok(()) };
+            let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX).saturating_add(1);
+            let file = session.client.file(&format!("{}{path}", device::path::TUF), limit).await?;
+            let fetched = file.as_deref().map_or(Fetched::NotFound, Fetched::Bytes);
+            if let Err(error) = refresh.feed(fetched) {
+                break Err(error);
+            }
+        };
+        self.keep_state(refresh.state())?;
+        outcome.map_err(untrusted)?;
+        let targets = refresh.targets().map_err(untrusted)?;
+        let name = TrustKeys::TARGET.parse().expect("a constant target name parses");
+        let target = targets
+            .target(&name)
+            .ok_or_else(|| Error::new(ErrorCode::Untrusted, "the fleet's metadata names no trusted keys"))?;
+        let path = format!("{}targets/{}", device::path::TUF, target.path());
+        let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
+        let keys = TrustKeys::from_target(&target.verify(bytes).map_err(untrusted)?)?;
+        Ok(Trust { targets, keys, state: refresh.into_state() })
+    }
+
+    /// The SHA-256 of the root metadata that new devices start from. The file must say what this
+    /// workspace's own copy says; only signatures may have been added.
+    pub(crate) async fn initial_root(&self) -> Result<Digest, Error> {
+        let session = self.session().await?;
+        let mine: Signed<Root> = Signed::parse(&session.membership.root).map_err(untrusted)?;
+        let path = format!("{}{}", device::path::TUF, envelope::tuf::Role::Root.path(mine.signed().version));
+        let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
+        let theirs: Signed<Root> = Signed::parse(&bytes).map_err(untrusted)?;
+        if theirs.signing_bytes() != mine.signing_bytes() {
+            return Err(Error::new(ErrorCode::Untrusted, "the backend serves another root than the one you joined by"));
+        }
+        mine.signed().verify(&theirs).map_err(untrusted)?;
+        Ok(envelope::sha256(&bytes))
+    }
+
+    fn trusted_state(&self, initial: &[u8]) -> Result<TrustedState, Error> {
+        let [a, b] = ["metadata.a", "metadata.b"].map(|name| fs::read(self.workspace().file(name)).ok());
+        if a.is_none() && b.is_none() {
+            return TrustedState::bootstrap(initial).map_err(untrusted);
+        }
+        TrustedState::choose(a.as_deref(), b.as_deref()).map_err(|source| {
+            Error::because(ErrorCode::Untrusted, "both copies of the fleet's metadata are damaged", source)
+                .hint("join the fleet again by its founding file")
+        })
+    }
+
+    /// Two copies in turn, so that one is always whole.
+    fn keep_state(&self, state: &TrustedState) -> Result<(), Error> {
+        let name = if state.generation() % 2 == 0 { "metadata.a" } else { "metadata.b" };
+        replace(&self.workspace().file(name), &state.to_bytes())
+    }
+}
+
+pub(crate) fn untrusted(source: envelope::tuf::Error) -> Error {
+    let expired = matches!(source, envelope::tuf::Error::Expired { .. });
+    let error = Error::because(ErrorCode::Untrusted, "the fleet's metadata does not verify", source);
+    if expired {
+        error.hint("compare this computer's clock first; if it is right, key holders must sign the metadata anew")
+    } else {
+        error.hint("nothing was changed; ask another key holder whether they see the same")
+    }
+}

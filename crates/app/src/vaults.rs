@@ -1,0 +1,168 @@
+//! The vault's commands.
+
+use std::path::Path;
+
+use model::UnixTime;
+use protocol::{Base64, ErrorCode};
+use vault::{KeyRole, Params, Vault};
+
+use crate::{
+    App, Error,
+    command::{
+        Handle, VaultBackup, VaultCard, VaultCreate, VaultLock, VaultShow, VaultTestRestore, VaultUnlock,
+    },
+    dto::{BackupVault, CreateVault, MemberCard, Nothing, Passphrase, TestRestore, VaultKey, VaultStatus},
+    signer::Ecdsa,
+};
+
+/// The keys of a key holder. CA keys come with the founding, in the founder's vault alone.
+const HOLDER_KEYS: [KeyRole; 9] = [
+    KeyRole::Root,
+    KeyRole::Targets,
+    KeyRole::Ticket,
+    KeyRole::Seal,
+    KeyRole::Grant,
+    KeyRole::Kem,
+    KeyRole::Audit,
+    KeyRole::Token,
+    KeyRole::Memory,
+];
+
+impl Handle<VaultCreate> for App {
+    async fn handle(&self, request: CreateVault) -> Result<VaultStatus, Error> {
+        self.workspace().prepare()?;
+        let dir = self.workspace().vault_dir();
+        let now = self.now();
+        let vault = blocking(move || {
+            let params = if request.light { Params::floor() } else { Params::calibrate()? };
+            let vault = Vault::create(&dir, request.holder, request.passphrase.expose(), params, now)?;
+            vault.generate(&HOLDER_KEYS, &vault.intent("vault.create", "vault", "a key holder's keys", now))?;
+            Ok(vault)
+        })
+        .await?;
+        self.keep_vault(vault.clone());
+        self.workspace().identity_or_new()?;
+        Ok(status(&vault))
+    }
+}
+
+impl Handle<VaultShow> for App {
+    async fn handle(&self, _: Nothing) -> Result<VaultStatus, Error> {
+        Ok(status(&self.vault()?))
+    }
+}
+
+impl Handle<VaultUnlock> for App {
+    async fn handle(&self, request: Passphrase) -> Result<VaultStatus, Error> {
+        let vault = self.vault()?;
+        let now = self.now();
+        blocking(move || {
+            vault.unlock(request.passphrase.expose(), now)?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultLock> for App {
+    async fn handle(&self, _: Nothing) -> Result<VaultStatus, Error> {
+        let vault = self.vault()?;
+        vault.lock();
+        Ok(status(&vault))
+    }
+}
+
+impl Handle<VaultBackup> for App {
+    async fn handle(&self, request: BackupVault) -> Result<VaultStatus, Error> {
+        let vault = self.vault()?;
+        let now = self.now();
+        blocking(move || {
+            vault.backup(Path::new(&request.file), now)?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultTestRestore> for App {
+    async fn handle(&self, request: TestRestore) -> Result<VaultStatus, Error> {
+        let vault = self.vault()?;
+        let now = self.now();
+        blocking(move || {
+            vault.test_restore(Path::new(&request.file), request.passphrase.expose(), now)?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultCard> for App {
+    async fn handle(&self, _: Nothing) -> Result<MemberCard, Error> {
+        self.card()
+    }
+}
+
+impl App {
+    /// The public halves of the vault's keys, and a request for the identity's certificate.
+    pub(crate) fn card(&self) -> Result<MemberCard, Error> {
+        let vault = self.vault()?;
+        let public = |role| Ok::<_, Error>(hex(&vault.key(role)?.public));
+        let identity = self.workspace().identity_or_new()?;
+        let request = pki::request::build_identity(&Ecdsa(&identity))
+            .map_err(|source| Error::internal("the certificate request could not be signed", source))?;
+        Ok(MemberCard {
+            holder: vault.holder(),
+            root: public(KeyRole::Root)?,
+            targets: public(KeyRole::Targets)?,
+            ticket: public(KeyRole::Ticket)?,
+            seal: public(KeyRole::Seal)?,
+            grant: public(KeyRole::Grant)?,
+            audit: public(KeyRole::Audit)?,
+            kem: public(KeyRole::Kem)?,
+            identity: Base64(request),
+        })
+    }
+
+    /// No device enrols before a backup of the root keys was restored once as a test.
+    pub(crate) fn require_proven_backup(&self) -> Result<UnixTime, Error> {
+        self.vault()?.backup_proven_at().ok_or_else(|| {
+            Error::new(ErrorCode::PreconditionFailed, "no backup of this vault was ever restored as a test")
+                .hint("run `fleetseal vault backup FILE`, then `fleetseal vault test-restore FILE`")
+        })
+    }
+}
+
+/// Runs something that computes or waits for the disk, off the event loop.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|source| Err(Error::internal("a piece of work stopped unexpectedly", source)))
+}
+
+/// 32 bytes from lower-case hexadecimal.
+pub(crate) fn unhex(text: &str, what: &str) -> Result<[u8; 32], Error> {
+    text.parse::<model::Digest>()
+        .map(|digest| *digest.as_bytes())
+        .map_err(|_| Error::new(ErrorCode::InvalidRequest, format!("the card's {what} key cannot be read")))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn status(vault: &Vault) -> VaultStatus {
+    let key = |key: vault::KeyInfo| VaultKey {
+        role: key.role.as_str().to_owned(),
+        algorithm: format!("{:?}", key.role.algorithm()).to_lowercase(),
+        public: if key.verifying_key().is_some() || key.kem_key().is_some() { hex(&key.public) } else { String::new() },
+    };
+    VaultStatus {
+        holder: vault.holder(),
+        unlocked: vault.is_unlocked(),
+        generation: vault.generation(),
+        backup_proven_at: vault.backup_proven_at(),
+        keys: vault.keys().into_iter().map(key).collect(),
+    }
+}
