@@ -6,9 +6,8 @@ use std::fmt;
 
 use aws_lc_rs::{
     hmac, rand,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
-use ed25519_dalek::{Signer as _, SigningKey};
 use model::{Digest, Random};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -26,12 +25,20 @@ impl Random for SystemRandom {
 }
 
 /// An Ed25519 private key in memory: the backend's online keys, a vault's opened ones.
-pub struct Ed25519Key(SigningKey);
+///
+/// It signs with the provider, in half the time that ed25519-dalek takes; the bytes are the same.
+pub struct Ed25519Key {
+    seed: Zeroizing<[u8; 32]>,
+    pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
 
 impl Ed25519Key {
     /// The key of this seed (RFC 8032, section 5.1.5).
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("any 32 bytes are a seed");
+        let public = pair.public_key().as_ref().try_into().expect("an Ed25519 key has 32 bytes");
+        Self { seed: Zeroizing::new(*seed), pair, public }
     }
 
     /// A fresh key.
@@ -43,17 +50,18 @@ impl Ed25519Key {
 
     /// The seed, to be kept sealed.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        self.seed.clone()
     }
 }
 
 impl Signer for Ed25519Key {
     fn public_key(&self) -> PublicKey {
-        PublicKey::Ed25519(self.0.verifying_key().to_bytes())
+        PublicKey::Ed25519(self.public)
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        Ok(self.0.sign(message).to_bytes())
+        let signature = self.pair.sign(message);
+        signature.as_ref().try_into().map_err(|_| refused())
     }
 }
 
@@ -112,9 +120,8 @@ impl Signer for P256Key {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        let failed = || SignError::Failed { reason: "the provider refused".to_owned() };
-        let signature = self.pair.sign(&rand::SystemRandom::new(), message).map_err(|_| failed())?;
-        signature.as_ref().try_into().map_err(|_| failed())
+        let signature = self.pair.sign(&rand::SystemRandom::new(), message).map_err(|_| refused())?;
+        signature.as_ref().try_into().map_err(|_| refused())
     }
 }
 
@@ -122,6 +129,10 @@ impl fmt::Debug for P256Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "P256Key({:?})", self.public_key())
     }
+}
+
+fn refused() -> SignError {
+    SignError::Failed { reason: "the provider refused".to_owned() }
 }
 
 /// The secret that opens one artifact as sealed once (AES-256). Made by whoever seals, carried inside

@@ -72,6 +72,19 @@ impl PublicKey {
         KeyId(head(&sha256(self.as_bytes())))
     }
 
+    /// The key in a DER SubjectPublicKeyInfo (RFC 5480, RFC 8410), as it stands in a certificate.
+    ///
+    /// # Errors
+    /// It is neither an Ed25519 key nor an uncompressed P-256 point.
+    pub fn from_spki(der: &[u8]) -> Result<Self, Error> {
+        let p256 = der.strip_prefix(&P256_SPKI).and_then(|point| point.try_into().ok());
+        let ed25519 = der.strip_prefix(&ED25519_SPKI).and_then(|key| key.try_into().ok());
+        p256.filter(|point: &[u8; 65]| point[0] == 4)
+            .map(Self::P256)
+            .or(ed25519.map(Self::Ed25519))
+            .ok_or(Error::Key { kind: "P-256 or Ed25519" })
+    }
+
     /// The key as a DER SubjectPublicKeyInfo (RFC 5480, RFC 8410).
     pub fn spki(&self) -> Vec<u8> {
         match self {
@@ -203,4 +216,43 @@ fn to_digest(digest: digest::Digest) -> Digest {
 fn head(digest: &Digest) -> [u8; 8] {
     let (head, _) = digest.as_bytes().split_at(8);
     head.try_into().expect("split at eight bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ed25519Key, P256Key, SystemRandom};
+
+    #[test]
+    fn a_key_reads_back_from_its_spki_and_from_nothing_else() {
+        let keys =
+            [P256Key::generate().unwrap().public_key(), Ed25519Key::generate(&mut SystemRandom).public_key()];
+        for key in keys {
+            let spki = key.spki();
+            assert_eq!(PublicKey::from_spki(&spki).unwrap(), key);
+            assert_eq!(key.spki_digest().as_bytes(), sha256(&spki).as_bytes());
+            assert!(PublicKey::from_spki(&spki[..spki.len() - 1]).is_err());
+            assert!(PublicKey::from_spki(&[&spki[..], &[0]].concat()).is_err());
+            let mut other = spki;
+            other[8] ^= 1;
+            assert!(PublicKey::from_spki(&other).is_err());
+        }
+    }
+
+    #[test]
+    fn ids_are_the_heads_of_digests() {
+        let key = PublicKey::Ed25519([7; 32]);
+        assert_eq!(key.id().as_bytes(), &sha256(&[7; 32]).as_bytes()[..8]);
+        assert_eq!(KemPublicKey([7; 32]).id().as_bytes(), key.id().as_bytes());
+    }
+
+    #[test]
+    fn a_digest_does_not_depend_on_the_pieces() {
+        let mut pieces = Sha256::new();
+        [&b"ab"[..], b"", b"c"].into_iter().for_each(|piece| pieces.update(piece));
+        // FIPS 180-4, the example "abc".
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(pieces.finish().to_string(), abc);
+        assert_eq!(sha256(b"abc").to_string(), abc);
+    }
 }

@@ -6,6 +6,13 @@ use model::TargetName;
 ///
 /// Only this crate makes one, so whoever holds it needs no second check, and code on the device acts
 /// on nothing less. It can be read and taken apart, never changed in place.
+///
+/// ```compile_fail
+/// let forged = envelope::Verified("never checked");
+/// ```
+/// ```compile_fail
+/// let forged = envelope::Verified::new("never checked");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Verified<T>(T);
 
