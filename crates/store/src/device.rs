@@ -288,6 +288,9 @@ pub trait Devices {
     /// Whose current certificate has this SHA-256. From memory.
     fn identity_by_certificate(&self, sha256: Digest) -> Answer<'_, Option<Identity>>;
 
+    /// Who goes by this id. From memory.
+    fn identity_of(&self, device: DeviceId) -> Answer<'_, Option<Identity>>;
+
     /// One device.
     fn device(&self, id: DeviceId) -> Answer<'_, Option<Device>>;
 

@@ -9,7 +9,7 @@ pub struct Event {
     pub seq: u64,
     /// When.
     pub at: UnixTime,
-    /// What: `enrolled`, `offered`, `link_issued`, `link_consumed`, `deployment_succeeded`, ...
+    /// What: `enrolled`, `offered`, `link_consumed`, `deployment_succeeded`, ...
     /// The store writes the kinds named in [`Event::KINDS`] by itself.
     pub kind: String,
     /// To which device.
@@ -106,7 +106,7 @@ pub trait Journal {
 impl Event {
     /// The kinds of event that the store writes by itself. To these come `deployment_` and a
     /// deployment's state on the wire, for each change of state.
-    pub const KINDS: [&'static str; 11] = [
+    pub const KINDS: [&'static str; 12] = [
         "enrolled",
         "renewed",
         "rekeyed",
@@ -114,10 +114,11 @@ impl Event {
         "retired",
         "replaced",
         "cloned",
-        "link_issued",
+        "clone_cleared",
         "link_reissued",
         "link_consumed",
         "link_revoked",
+        "links_expired",
     ];
 }
 

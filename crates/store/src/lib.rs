@@ -10,6 +10,8 @@
 use std::pin::Pin;
 
 mod audit;
+mod blob;
+mod coverage;
 mod deployment;
 mod device;
 mod digest;
@@ -22,8 +24,10 @@ mod page;
 mod person;
 mod release;
 mod rollout;
+mod sqlite;
 
 pub use audit::{Audit, AuditEntry, AuditHead, NewAuditEntry};
+pub use blob::{Blob, Blobs};
 pub use deployment::{
     Canceled, Delivery, DeploymentFilter, DeploymentRow, Deployments, Exclusion, NewDeployment, Offer,
     Report, Reported, Ticket, TicketAction, TicketTaken, TimedOut,
@@ -49,6 +53,7 @@ pub use release::{Comment, Release, ReleaseContent, ReleaseSignature, Releases, 
 pub use rollout::{
     FailureCluster, NewRollout, Pause, Progress, READY_MOST, Rollout, RolloutPhase, RolloutStep, Rollouts,
 };
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 /// What a store answers: a future, boxed so that [`Store`] is usable as a trait object. An operation
 /// that writes may go on although its future is dropped.

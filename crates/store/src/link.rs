@@ -154,16 +154,17 @@ pub trait Links {
     /// link however many ask.
     fn consume(&self, links: Vec<LinkId>, at: UnixTime) -> Answer<'_, Vec<bool>>;
 
-    /// Issues a further link to each deployment that is offered or downloading and has no open one at
-    /// `at`. Which were taken.
+    /// Issues a further link to each deployment of a running rollout that is offered or downloading and
+    /// has no open one at `at`. Which were taken.
     ///
     /// # Errors
     /// [`Error::Conflict`](crate::Error::Conflict): a link id is taken.
     fn reissue(&self, offers: Vec<Offer>, at: UnixTime) -> Answer<'_, Vec<bool>>;
 
-    /// Takes at most `limit` deployments off the list of those whose link was consumed at least
-    /// [`CONFIRM_WITHIN`] ago without the device reporting the download, or was revoked by itself. An
-    /// absent device gets its link when it comes back ([`Deployments::open_deliveries`](crate::Deployments::open_deliveries)).
+    /// Takes at most `limit` deployments off the list of those that shall get another link by
+    /// themselves: the last one was consumed [`CONFIRM_WITHIN`] ago without the device reporting the
+    /// download, or lapsed while the rollout was paused and was not remade. An absent device gets its link
+    /// when it comes back ([`Deployments::open_deliveries`](crate::Deployments::open_deliveries)).
     fn take_unlinked(&self, now: UnixTime, limit: u32) -> Answer<'_, Vec<Delivery>>;
 
     /// Removes at most `limit` links that lapsed at or before `now`. [`SWEEP_MOST`] keeps a sweep

@@ -1,3 +1,5 @@
+use crate::{Error, Result};
+
 /// Where a list goes on: opaque to everybody but the store that gave it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Cursor(String);
@@ -46,7 +48,28 @@ impl PageRequest {
         Self { after: Some(cursor), limit }
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// How many rows.
+    pub(crate) fn rows(&self) -> usize {
         self.limit.clamp(1, Self::MOST) as usize
+    }
+
+    /// How many rows to look for: one more shows whether the list goes on.
+    pub(crate) fn look(&self) -> i64 {
+        i64::from(self.limit.clamp(1, Self::MOST)) + 1
+    }
+
+    /// The row number after which a list goes on that is sorted by it; `start` without a cursor.
+    pub(crate) fn number(&self, start: i64) -> Result<i64> {
+        self.after.as_ref().map_or(Ok(start), |cursor| {
+            cursor.as_str().parse().map_err(|_| Error::Invalid { what: "cursor" })
+        })
+    }
+
+    /// The page of what was found, each row with the cursor that stands behind it.
+    pub(crate) fn page<T>(&self, mut found: Vec<(impl ToString, T)>) -> Page<T> {
+        let more = found.len() > self.rows();
+        found.truncate(self.rows());
+        let next = found.last().filter(|_| more).map(|(place, _)| Cursor(place.to_string()));
+        Page { rows: found.into_iter().map(|(_, row)| row).collect(), next }
     }
 }
