@@ -82,19 +82,19 @@ pub(crate) fn verify_by_device<T: Object>(bytes: &[u8], key: &PublicKey) -> Resu
 }
 
 fn sign_as<T: Object>(object: &T, signer: &dyn Signer, key: &PublicKey) -> Result<Vec<u8>, Error> {
-    let unsigned = Unsigned::new(object, key);
+    let unsigned = Unsigned::new(object, key)?;
     let signature = signer.sign(&unsigned.message())?;
     Ok(unsigned.with(&signature))
 }
 
 impl Unsigned {
-    pub(crate) fn new<T: Object>(object: &T, key: &PublicKey) -> Self {
+    pub(crate) fn new<T: Object>(object: &T, key: &PublicKey) -> Result<Self, Error> {
         let mut protected = Writer::with_capacity(16);
         protected.map(|map| {
             map.key(ALG).int(algorithm(key));
             map.key(KID).bytes(key.id().as_bytes());
         });
-        Self { protected: protected.into_bytes(), payload: encode(object) }
+        Ok(Self { protected: protected.into_bytes(), payload: encode(object)? })
     }
 
     /// What the signature covers.
@@ -149,15 +149,16 @@ impl<'b> Sign1<'b> {
     }
 }
 
-/// The map of `object`, its type in front.
-pub(crate) fn encode<T: Object>(object: &T) -> Zeroizing<Vec<u8>> {
+/// The map of `object`, its type in front, unless it is longer than anybody would read.
+pub(crate) fn encode<T: Object>(object: &T) -> Result<Zeroizing<Vec<u8>>, Error> {
     // Room for every ticket, so that no half of one is left behind where the bytes were before.
     let mut out = Writer::with_capacity(1024);
     out.map(|map| {
         map.key(TYP).text(T::TYP);
         object.write(map);
     });
-    Zeroizing::new(out.into_bytes())
+    let map = Zeroizing::new(out.into_bytes());
+    if map.len() > T::MAX { Err(cbor::Error::TooLong { limit: T::MAX }.into()) } else { Ok(map) }
 }
 
 /// Reads what [`encode`] wrote, and nothing else. Says nothing of who wrote it.

@@ -109,7 +109,7 @@ impl EnrolmentToken {
         if !is_address(&self.address) {
             return Err(Error::Inconsistent { reason: "an address is a host and a port" });
         }
-        let map = cose::encode(self);
+        let map = cose::encode(self)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(map.len() + CHECKSUM));
         bytes.extend_from_slice(&map);
         bytes.extend_from_slice(&sha256(&map).as_bytes()[..CHECKSUM]);
@@ -141,9 +141,9 @@ impl SealedCertificate {
     /// Seals the certificate to the device's KEM key, the one in its CSR.
     ///
     /// # Errors
-    /// The key is of small order.
+    /// The key is of small order, or the chain too long.
     pub fn seal(&self, device: &KemPublicKey) -> Result<Vec<u8>, Error> {
-        seal::seal(Self::TYP, device, Recipient::Key(device.id()), &cose::encode(self))
+        seal::seal(Self::TYP, device, Recipient::Key(device.id()), &cose::encode(self)?)
     }
 
     /// Opens it on the device. The chain is still to be verified.
@@ -379,7 +379,7 @@ mod tests {
         }
         let stranger = P256Key::generate().unwrap();
         assert!(Proof::verify(&signed, &proof, &stranger.public_key()).is_err());
-        let payload = cose::encode(&proof);
+        let payload = cose::encode(&proof).unwrap();
         let forged = sign1(-9, &stranger, &payload);
         assert!(Proof::verify(&forged, &proof, &key).is_err());
     }

@@ -148,7 +148,7 @@ pub(crate) fn sign1(algorithm: i64, key: &dyn Signer, payload: &[u8]) -> Vec<u8>
 
 /// The map of an object, changed by `change`, signed by `key` as `alg`.
 pub(crate) fn forged<T: Object>(object: &T, key: &Ed25519Key, change: impl FnOnce(&mut Fields)) -> Vec<u8> {
-    let mut fields = Value::decode(&cose::encode(object)).into_fields();
+    let mut fields = Value::decode(&cose::encode(object).unwrap()).into_fields();
     change(&mut fields);
     sign1(-19, key, &Value::Map(fields).encode())
 }

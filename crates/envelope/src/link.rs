@@ -258,6 +258,8 @@ mod tests {
             let found = Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, NOW);
             assert!(matches!(found, Err(Error::Inconsistent { .. })), "{bad:?}");
         }
+        let endless = Link { path: format!("/{}", "a".repeat(2_048)), ..good.clone() };
+        assert_eq!(said(endless.sign(&fleet.link_key)), "longer than 2048 bytes");
         let signed = forged(&good, &fleet.link_key, |fields| fields.push((10, Value::Int(1))));
         assert_eq!(said(Link::verify(&signed, &fleet.me, ERRAND, &fleet.trust, NOW)), "field 10 is unknown");
     }

@@ -234,11 +234,13 @@ pub fn issue_many(
         .zip(recipients)
         .map(|(ticket, to)| {
             let recipient = ticket.recipient(to)?;
-            let signed = Zeroizing::new(sign(Unsigned::new(ticket, &public))?);
+            let signed = Zeroizing::new(sign(Unsigned::new(ticket, &public)?)?);
             let sealed = seal::seal(Ticket::TYP, to, recipient, &signed)?;
             let digest = sha256(&sealed);
-            let label =
-                sign(Unsigned::new(&Label { statement: ticket.statement.clone(), ticket: digest }, &public))?;
+            let label = sign(Unsigned::new(
+                &Label { statement: ticket.statement.clone(), ticket: digest },
+                &public,
+            )?)?;
             Ok(Issued { sealed, digest, label })
         })
         .collect::<Result<_, Error>>()?;

@@ -110,8 +110,8 @@ impl TrustKeys {
     /// A key set, brought into its one order.
     ///
     /// # Errors
-    /// A key does not fit its role, is weak, or stands there twice; or a root's certificate does not
-    /// contain its key.
+    /// A key does not fit its role, is weak, or stands there twice; a root's certificate does not
+    /// contain its key; or they are more than 1 MiB.
     pub fn new(mut keys: Vec<TrustedKey>) -> Result<Self, Error> {
         keys.sort_by_key(|key| (key.role, key.id()));
         keys.iter().try_for_each(TrustedKey::check)?;
@@ -119,7 +119,11 @@ impl TrustKeys {
         if ids.len() < keys.len() {
             return Err(Error::Inconsistent { reason: "a key stands in the key set twice" });
         }
-        Ok(Self { keys })
+        let set = Self { keys };
+        if set.encode().len() > LIMITS.bytes {
+            return Err(cbor::Error::TooLong { limit: LIMITS.bytes }.into());
+        }
+        Ok(set)
     }
 
     /// The key set that a threshold of targets keys signed.

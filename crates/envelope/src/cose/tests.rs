@@ -71,7 +71,7 @@ fn a_change_at_any_byte_is_refused() {
 
 #[test]
 fn only_the_fully_specified_algorithm_of_the_key_is_taken() {
-    let payload = encode(&checkin());
+    let payload = encode(&checkin()).unwrap();
     let public = key().public_key();
     assert!(check(&sign1(-19, &key(), &payload), &public).is_ok());
     for algorithm in [-8, -7, -9, -35, -36, -47, -257, 0, 5, 1 << 40] {
@@ -91,7 +91,7 @@ fn a_key_of_the_other_kind_neither_signs_nor_verifies() {
     let proof = Proof { device: DEVICE, certificate: crate::sha256(b"certificate"), challenge: [1; 32] };
     assert_eq!(said(sign(&checkin(), &device)), "not a usable Ed25519 key");
     assert_eq!(said(sign_by_device(&proof, &key())), "not a usable P-256 key");
-    let signed = sign1(-19, &key(), &encode(&proof));
+    let signed = sign1(-19, &key(), &encode(&proof).unwrap());
     assert_eq!(said(verify_by_device::<Proof>(&signed, &key().public_key())), "not a usable P-256 key");
 }
 
@@ -135,11 +135,12 @@ fn a_signed_map_is_strict_too() {
         "`server time` has a wrong type, size or form"
     );
     for (change, why) in [(Vec::from([0xff]), "bytes follow"), (Vec::from([0x00]), "bytes follow")] {
-        let payload = [encode(&checkin()).as_slice(), &change].concat();
+        let payload = [encode(&checkin()).unwrap().as_slice(), &change].concat();
         let found = said(check(&sign1(-19, &key(), &payload), &public));
         assert!(found.starts_with(why), "{found}");
     }
-    let repeated = [&[0xa5, 0x01, 0x73][..], &b"fleetseal-checkin/1"[..], &encode(&checkin())[1..]].concat();
+    let repeated =
+        [&[0xa5, 0x01, 0x73][..], &b"fleetseal-checkin/1"[..], &encode(&checkin()).unwrap()[1..]].concat();
     assert!(said(check(&sign1(-19, &key(), &repeated), &public)).starts_with("a map key is out of order"));
 }
 

@@ -138,7 +138,7 @@ fn a_hold_carries_nothing_to_install() {
     let hold = fleet.hold();
     let install = fleet.ticket();
     let from_install = |key: i64| {
-        let fields = Value::decode(&cose::encode(&install)).into_fields();
+        let fields = Value::decode(&cose::encode(&install).unwrap()).into_fields();
         fields.into_iter().find(|(found, _)| *found == key).unwrap()
     };
     for key in 13..=16 {
@@ -157,7 +157,7 @@ fn a_hold_carries_nothing_to_install() {
 fn every_field_is_needed_and_no_other_is_taken() {
     let fleet = Fleet::new();
     let ticket = fleet.ticket();
-    let count = Value::decode(&cose::encode(&ticket)).into_fields().len();
+    let count = Value::decode(&cose::encode(&ticket).unwrap()).into_fields().len();
     assert_eq!(count, 16, "all but the deputy");
     for at in 1..count {
         let signed = forged(&ticket, &fleet.ticket_key, |fields| drop(fields.remove(at)));
