@@ -18,7 +18,9 @@ pub use enrolment::{
     Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
 };
 pub use event::{AlarmKind, AlarmRow, AuditRow, Hint, TimelineEntry};
-pub use fleet::{Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, PutPerson, SnapshotRequest};
+pub use fleet::{
+    Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, PutCertificate, PutPerson, SnapshotRequest,
+};
 pub use link::{LinkCounts, LinkRow};
 pub use release::{
     AddSignature, ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow,

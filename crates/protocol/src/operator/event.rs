@@ -39,6 +39,8 @@ pub enum Hint {
 pub enum AlarmKind {
     /// One key at two devices.
     KeySeen,
+    /// An enrolment token was presented with another key than the one it is bound to.
+    TokenReused,
     /// A device's counter forked.
     DeviceCloned,
     /// A device that was revoked came back.
@@ -57,6 +59,9 @@ pub enum AlarmKind {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct AlarmRow {
+    /// Its number, by which it is acknowledged.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub number: u64,
     /// What.
     pub kind: AlarmKind,
     /// Which device, if it is about one.
@@ -65,8 +70,12 @@ pub struct AlarmRow {
     pub device: Option<DeviceId>,
     /// For a person.
     pub detail: String,
-    /// When.
+    /// When first.
     pub at: UnixTime,
+    /// How often since then.
+    pub count: u32,
+    /// Whether somebody looked at it.
+    pub acknowledged: bool,
 }
 
 /// One thing that happened to a device.

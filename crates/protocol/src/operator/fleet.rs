@@ -70,6 +70,13 @@ pub struct PutPerson {
     pub roles: Vec<Role>,
 }
 
+/// Hands over a certificate that the fleet's CAs issued.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutCertificate {
+    /// DER.
+    pub certificate: Base64,
+}
+
 /// New threshold-signed metadata. The backend checks it as any client would, then makes snapshot and
 /// timestamp for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

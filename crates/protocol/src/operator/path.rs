@@ -4,6 +4,12 @@ use model::{DeviceId, Digest, LinkId, ReleaseId, RolloutId, SpkiDigest, TokenId}
 
 /// `GET`: [`super::FleetSummary`].
 pub const FLEET: &str = "/v1/operator/fleet";
+/// `GET`: [`super::BackendIdentity`].
+pub const BACKEND: &str = "/v1/operator/backend";
+/// `PUT` [`super::PutCertificate`]: another issuing CA under the fleet's root, such as a new station's.
+pub const CAS: &str = "/v1/operator/cas";
+/// `PUT` [`super::PutCertificate`]: the backend's next certificate, over the key that it has.
+pub const SERVER_CERTIFICATE: &str = "/v1/operator/server-certificate";
 /// `GET`: all of [`super::Person`]. `PUT` [`super::PutPerson`]: [`super::Person`].
 pub const PEOPLE: &str = "/v1/operator/people";
 /// `GET` a page of [`super::AlarmRow`].
@@ -29,6 +35,18 @@ pub const RELEASES: &str = "/v1/operator/releases";
 pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 /// `GET` a page of [`super::LinkRow`].
 pub const LINKS: &str = "/v1/operator/links";
+/// Ciphertexts are uploaded below.
+pub const BLOBS: &str = "/v1/operator/blobs";
+
+/// `POST` nothing: somebody looked at an alarm.
+pub fn acknowledge(alarm: u64) -> String {
+    format!("{ALARMS}/{alarm}/acknowledge")
+}
+
+/// `POST` nothing: a person found that no disk was copied after all.
+pub fn clear_cloned(device: DeviceId) -> String {
+    format!("{DEVICES}/{device}/clear-cloned")
+}
 
 /// `POST` nothing: ends a person's access at once.
 pub fn revoke_person(person: SpkiDigest) -> String {
@@ -103,7 +121,7 @@ pub fn withdraw(release: ReleaseId) -> String {
 /// `PUT` bytes with `Content-Range` (RFC 9110; `bytes */N` asks how far it has come):
 /// [`super::ArtifactUpload`].
 pub fn blob(ciphertext: Digest) -> String {
-    format!("/v1/operator/blobs/{ciphertext}")
+    format!("{BLOBS}/{ciphertext}")
 }
 
 /// `GET`: [`super::RolloutDetail`].
