@@ -11,6 +11,7 @@
 //! device.run(cancel)           check in, listen, fetch, install, confirm, report
 //! ```
 
+pub mod config;
 mod deployment;
 mod device;
 mod disk;

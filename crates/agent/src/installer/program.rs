@@ -259,13 +259,15 @@ async fn attend(
     };
     let ended = async {
         let mut listen = pin!(listen);
-        let status = tokio::select! {
-            status = child.wait() => status,
+        let (status, silent) = tokio::select! {
+            status = child.wait() => (status, false),
             // Not over by that: it may close both streams and work on.
-            () = &mut listen => child.wait().await,
+            () = &mut listen => (child.wait().await, true),
         };
-        // What it said last is still in the pipes; what it left running may keep them open for ever.
-        timeout(Duration::from_millis(100), listen).await.ok();
+        if !silent {
+            // What it said last is still in the pipes; what it left running may keep them open for ever.
+            timeout(Duration::from_millis(100), listen).await.ok();
+        }
         status.map_err(|source| ProgramError::Content { source })
     };
     let (status, ()) = tokio::try_join!(ended, feed)?;

@@ -2,7 +2,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use rustix::fs::FlockOperation;
@@ -17,6 +17,7 @@ pub struct DirStorage {
     path: PathBuf,
     dir: File,
     staging: Option<File>,
+    held: bool,
 }
 
 impl DirStorage {
@@ -31,7 +32,7 @@ impl DirStorage {
         rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
         // Tightened, should somebody have made it before us.
         rustix::fs::fchmod(&dir, rustix::fs::Mode::RWXU)?;
-        let mut storage = Self { path, dir, staging: None };
+        let mut storage = Self { path, dir, staging: None, held: true };
         storage.staging = match OpenOptions::new().read(true).append(true).open(storage.file(STAGING)) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -40,12 +41,19 @@ impl DirStorage {
         Ok(storage)
     }
 
-    /// Reads a blob without taking the folder for this process: for a look at a running device.
+    /// Opens the folder for a look while another process may have it open; nothing can be changed.
     ///
     /// # Errors
-    /// The medium failed, or the folder is not readable for this user.
-    pub fn peek(path: &Path, blob: Blob) -> io::Result<Option<Vec<u8>>> {
-        disk::read(&path.join(blob.name()))
+    /// It is not there, or not readable for this user.
+    pub fn view(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let dir = File::open(&path)?;
+        Ok(Self { path, dir, staging: None, held: false })
+    }
+
+    /// Refuses to change what another process holds.
+    fn held(&self) -> io::Result<()> {
+        if self.held { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -55,14 +63,16 @@ impl DirStorage {
 
 impl Storage for DirStorage {
     fn read(&self, blob: Blob) -> io::Result<Option<Vec<u8>>> {
-        Self::peek(&self.path, blob)
+        disk::read(&self.file(blob.name()))
     }
 
     fn write(&mut self, blob: Blob, content: &[u8]) -> io::Result<()> {
+        self.held()?;
         disk::replace(&self.path, blob.name(), content, 0o600)
     }
 
     fn remove(&mut self, blob: Blob) -> io::Result<()> {
+        self.held()?;
         disk::remove(&self.path, blob.name())
     }
 
@@ -79,6 +89,7 @@ impl Storage for DirStorage {
     }
 
     fn stage(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.held()?;
         if self.staging.is_none() {
             let path = self.file(STAGING);
             let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
@@ -114,7 +125,7 @@ impl Storage for DirStorage {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
     use super::*;
     use crate::storage::Copy;
@@ -130,6 +141,9 @@ mod tests {
         storage.stage(b"world").unwrap();
         storage.sync_staged().unwrap();
         assert_eq!(DirStorage::open(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut view = DirStorage::view(&path).unwrap();
+        assert_eq!(view.read(Blob::KemKey).unwrap().unwrap(), b"two");
+        assert!(view.write(Blob::KemKey, b"three").is_err() && view.remove(Blob::KemKey).is_err());
         drop(storage);
 
         let mut storage = DirStorage::open(&path).unwrap();
