@@ -78,6 +78,8 @@ pub enum EnrolmentState {
     Issued,
     /// The device signed the challenge with its new identity.
     Proven,
+    /// A vault verified that signature.
+    Confirmed,
     /// A vault refused it.
     Refused,
 }
@@ -171,6 +173,15 @@ pub trait Enrolments {
     /// # Errors
     /// As [`issue_enrolment`](Self::issue_enrolment).
     fn prove_enrolment(&self, token: TokenId, proof: Vec<u8>, at: UnixTime) -> Answer<'_, ()>;
+
+    /// Records that a vault verified the device's signature over the challenge.
+    ///
+    /// # Errors
+    /// As [`issue_enrolment`](Self::issue_enrolment).
+    fn confirm_enrolment(&self, token: TokenId, at: UnixTime) -> Answer<'_, ()>;
+
+    /// The enrolment, or renewal, by which this device last got a certificate.
+    fn enrolment_of(&self, device: DeviceId) -> Answer<'_, Option<Enrolment>>;
 }
 
 impl TokenState {
@@ -189,7 +200,7 @@ impl TokenState {
 
 impl EnrolmentState {
     /// Every state.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Issued, Self::Proven, Self::Refused];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Issued, Self::Proven, Self::Confirmed, Self::Refused];
 
     /// The state as text.
     pub const fn as_str(self) -> &'static str {
@@ -197,6 +208,7 @@ impl EnrolmentState {
             Self::Pending => "pending",
             Self::Issued => "issued",
             Self::Proven => "proven",
+            Self::Confirmed => "confirmed",
             Self::Refused => "refused",
         }
     }

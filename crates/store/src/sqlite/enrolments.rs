@@ -118,9 +118,9 @@ impl Enrolments for SqliteStore {
     ) -> Answer<'_, ()> {
         self.write(move |tx| {
             let known = must_exist(tx, &token)?;
-            if matches!(known.state, EnrolmentState::Issued | EnrolmentState::Proven)
-                && known.device == Some(device)
-            {
+            let issued = [EnrolmentState::Issued, EnrolmentState::Proven, EnrolmentState::Confirmed]
+                .contains(&known.state);
+            if issued && known.device == Some(device) {
                 return Ok(());
             }
             step(tx, &token, known.state, EnrolmentState::Pending, EnrolmentState::Issued, at)?;
@@ -151,7 +151,7 @@ impl Enrolments for SqliteStore {
     fn prove_enrolment(&self, token: TokenId, proof: Vec<u8>, at: UnixTime) -> Answer<'_, ()> {
         self.write(move |tx| {
             let known = must_exist(tx, &token)?;
-            if known.state == EnrolmentState::Proven {
+            if matches!(known.state, EnrolmentState::Proven | EnrolmentState::Confirmed) {
                 return Ok(());
             }
             step(tx, &token, known.state, EnrolmentState::Issued, EnrolmentState::Proven, at)?;
@@ -160,6 +160,23 @@ impl Enrolments for SqliteStore {
                 params![proof, token.as_bytes()],
             )?;
             Ok(())
+        })
+    }
+
+    fn confirm_enrolment(&self, token: TokenId, at: UnixTime) -> Answer<'_, ()> {
+        self.write(move |tx| {
+            let known = must_exist(tx, &token)?;
+            if known.state == EnrolmentState::Confirmed {
+                return Ok(());
+            }
+            step(tx, &token, known.state, EnrolmentState::Proven, EnrolmentState::Confirmed, at)
+        })
+    }
+
+    fn enrolment_of(&self, device: DeviceId) -> Answer<'_, Option<Enrolment>> {
+        self.read(move |db| {
+            let newest = format!("{ENROLMENT} WHERE e.device = ? ORDER BY e.n DESC LIMIT 1");
+            db.one(&newest, [device.as_bytes()], enrolment_row)
         })
     }
 }

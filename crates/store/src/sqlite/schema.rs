@@ -46,6 +46,7 @@ CREATE TABLE enrolment (
     refusal TEXT, device BLOB, sealed_certificate BLOB, proof BLOB
 ) STRICT;
 CREATE INDEX enrolment_state ON enrolment (state);
+CREATE INDEX enrolment_device ON enrolment (device) WHERE device IS NOT NULL;
 
 CREATE TABLE device (
     n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, serial TEXT NOT NULL, model TEXT NOT NULL,
