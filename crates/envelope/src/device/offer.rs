@@ -181,7 +181,13 @@ fn open(
     let me = state.addressee(deputy.then(|| kem.public().id()));
     let signed = seal::open(Ticket::TYP, kem, me.recipient(), sealed, Ticket::MAX + SEALING)
         .map_err(|_| Refusal::TicketUndecipherable)?;
-    Ticket::verify(&signed, &me, &basis.keys, now).map_err(|error| Refusal::of_ticket(&error))
+    let verify = |now| Ticket::verify(&signed, &me, &basis.keys, now);
+    let ticket = verify(now).map_err(|error| Refusal::of_ticket(&error))?;
+    if ticket.issued_at > now {
+        // When it was signed is a floor for this ticket, and so for the trust in its key.
+        return verify(ticket.issued_at).map_err(|error| Refusal::of_ticket(&error));
+    }
+    Ok(ticket)
 }
 
 fn check_times(ticket: &Ticket, clock: Clock, offline: bool) -> Result<(), Refusal> {

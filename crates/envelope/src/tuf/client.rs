@@ -137,18 +137,7 @@ impl Client {
     /// # Errors
     /// The refresh has not come to a good end.
     pub fn targets(&self) -> Result<Verified<TargetsView>, Error> {
-        let (Step::Done, Some(timestamp), Some(snapshot), Some(targets)) =
-            (&self.step, self.state.timestamp(), self.state.snapshot(), self.state.targets())
-        else {
-            return Err(Error::Incomplete);
-        };
-        let first = [
-            self.state.root().signed().expires,
-            timestamp.signed().expires,
-            snapshot.signed().expires,
-            targets.signed().expires,
-        ];
-        self.state.view(first.into_iter().fold(UnixTime::MAX, UnixTime::min), false)
+        if self.step == Step::Done { self.state.in_force(self.now) } else { Err(Error::Incomplete) }
     }
 
     /// Section 5.4.
@@ -176,7 +165,7 @@ impl Client {
     fn after_timestamp(&self) -> Result<Step, Error> {
         let timestamp = self.state.timestamp().ok_or(Error::Incomplete)?;
         let file = timestamp.signed().meta.snapshot.clone();
-        match self.state.snapshot().filter(|stored| self.is_current(stored, &file)) {
+        match self.state.snapshot().filter(|stored| self.state.is_current(stored, &file)) {
             Some(stored) => {
                 expect_valid(stored, self.now)?;
                 self.after_snapshot()
@@ -206,7 +195,7 @@ impl Client {
         let file = self.state.snapshot().and_then(|snapshot| snapshot.signed().targets()).cloned();
         let file = file.ok_or(Error::Incomplete)?;
         self.state.check_targets_version(file.version)?;
-        match self.state.targets().filter(|stored| self.is_current(stored, &file)) {
+        match self.state.targets().filter(|stored| self.state.is_current(stored, &file)) {
             Some(stored) => {
                 expect_valid(stored, self.now)?;
                 self.after_targets()
@@ -225,11 +214,7 @@ impl Client {
 
     /// New targets may have raised the time floor; nothing that lapsed before it is fresh.
     fn after_targets(&self) -> Result<Step, Error> {
-        let now = self.now.max(self.state.time_floor());
-        expect_valid(self.state.root(), now)?;
-        self.state.timestamp().map_or(Err(Error::Incomplete), |file| expect_valid(file, now))?;
-        self.state.snapshot().map_or(Err(Error::Incomplete), |file| expect_valid(file, now))?;
-        Ok(Step::Done)
+        self.state.check_in_force(self.now).map(|_| Step::Done)
     }
 
     fn read<T: Metadata>(&self, file: &MetaFile, bytes: &[u8]) -> Result<Signed<T>, Error> {
@@ -241,13 +226,6 @@ impl Client {
             return Err(Error::VersionMismatch { role: T::ROLE, expected, found });
         }
         Ok(new)
-    }
-
-    /// Whether the stored file is the one in force, under the present keys.
-    fn is_current<T: Metadata>(&self, stored: &Signed<T>, file: &MetaFile) -> bool {
-        stored.signed().version() == file.version
-            && file.check(T::ROLE, stored.raw()).is_ok()
-            && self.root().verify(stored).is_ok()
     }
 
     fn root(&self) -> &Root {

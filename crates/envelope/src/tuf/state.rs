@@ -1,7 +1,7 @@
 use model::UnixTime;
 
 use super::{
-    Error, Metadata, Role, Root, Signed, Snapshot, StateLost, Targets, TargetsView, Timestamp,
+    Error, MetaFile, Metadata, Role, Root, Signed, Snapshot, StateLost, Targets, TargetsView, Timestamp,
     copies::{self, Kind},
 };
 use crate::Verified;
@@ -137,9 +137,53 @@ impl TrustedState {
         if let Some(issued_at) = targets.signed().issued_at.filter(|at| *at > bundle.issued_at) {
             return Err(Error::NotYetIssued { issued_at });
         }
-        self.check_targets_version(targets.signed().version)?;
+        // Without a snapshot nothing but the stored targets says what was in force, also after the
+        // snapshot's keys were rotated.
+        let trusted = self.targets.as_ref().map_or(0, |stored| stored.signed().version);
+        let offered = targets.signed().version;
+        if offered < trusted {
+            return Err(Error::Rollback { role: Role::Targets, trusted, offered });
+        }
+        self.check_targets_version(offered)?;
         self.accept_targets(targets);
         self.view(bundle.expires, true)
+    }
+
+    /// The targets in force by what is stored alone, for a device that goes on where it stopped and
+    /// cannot reach a repository.
+    ///
+    /// # Errors
+    /// The last refresh was not complete, or something has lapsed at `now`.
+    pub fn in_force(&self, now: UnixTime) -> Result<Verified<TargetsView>, Error> {
+        self.view(self.check_in_force(now)?, false)
+    }
+
+    /// Verifies that what is stored belongs together and has not lapsed; yields when it will.
+    pub(super) fn check_in_force(&self, now: UnixTime) -> Result<UnixTime, Error> {
+        let now = now.max(self.time_floor);
+        let root = self.root.signed();
+        let timestamp = self.timestamp.as_ref().filter(|file| root.verify(file).is_ok());
+        let timestamp = timestamp.ok_or(Error::Incomplete)?;
+        let file = &timestamp.signed().meta.snapshot;
+        let snapshot = self.snapshot.as_ref().filter(|stored| self.is_current(stored, file));
+        let snapshot = snapshot.ok_or(Error::Incomplete)?;
+        let file = snapshot.signed().targets().ok_or(Error::Incomplete)?;
+        let targets = self.targets.as_ref().filter(|stored| self.is_current(stored, file));
+        let targets = targets.ok_or(Error::Incomplete)?;
+        expect_valid(&self.root, now)?;
+        expect_valid(timestamp, now)?;
+        expect_valid(snapshot, now)?;
+        expect_valid(targets, now)?;
+        let expires =
+            [root.expires, timestamp.signed().expires, snapshot.signed().expires, targets.signed().expires];
+        Ok(expires.into_iter().fold(UnixTime::MAX, UnixTime::min))
+    }
+
+    /// Whether the stored file is the one that `file` names, under the present keys.
+    pub(super) fn is_current<T: Metadata>(&self, stored: &Signed<T>, file: &MetaFile) -> bool {
+        stored.signed().version() == file.version
+            && file.check(T::ROLE, stored.raw()).is_ok()
+            && self.root.signed().verify(stored).is_ok()
     }
 
     /// Accepts the next root. A role whose keys changed starts anew: what a stolen key
@@ -147,14 +191,14 @@ impl TrustedState {
     pub(super) fn accept_root(&mut self, root: Signed<Root>) -> Result<(), Error> {
         root.verify_successor_of(self.root.signed())?;
         let rotated = |role| self.root.signed().role_key_bytes(role) != root.signed().role_key_bytes(role);
-        let online = rotated(Role::Timestamp) || rotated(Role::Snapshot);
-        // A rotated timestamp key alone gives nobody power over targets.
-        let targets = rotated(Role::Snapshot) || rotated(Role::Targets);
-        if online {
+        let snapshot = rotated(Role::Snapshot);
+        if rotated(Role::Timestamp) || snapshot {
             self.timestamp = None;
             self.snapshot = None;
         }
-        if targets {
+        // The keys of the timestamp, and those of the targets, give nobody a say in which targets
+        // are current.
+        if snapshot {
             self.min_targets_version = 0;
         }
         self.root = root;

@@ -45,6 +45,9 @@ refused! {
         });
     r10_a_ticket_by_a_key_that_lapsed_is_refused: "ticket_key_lapsed",
         |s| s.fleet.trust = s.fleet.trust_with(|key| key.scope.not_after = NOW - Seconds(1));
+    r10_a_ticket_signed_after_its_key_lapsed_is_refused: "ticket_key_lapsed",
+        |s| { s.fleet.trust = s.fleet.trust_with(|key| key.scope.not_after = after(100));
+              s.statement.issued_at = after(101); };
     r12_a_ticket_whose_signature_was_changed_is_refused: "ticket_signature_invalid",
         |s| s.spoil_signature = true;
     r11_a_ticket_for_another_fleet_is_refused: "wrong_fleet",

@@ -325,6 +325,51 @@ fn r13_a_bundle_of_the_past_is_refused() {
 }
 
 #[test]
+fn r13_rotated_keys_do_not_let_a_bundle_go_back() {
+    let bundle = Bundled { issued_at: NOW, expires: NOW + Seconds::days(30) };
+    for role in [Role::Timestamp, Role::Snapshot, Role::Targets] {
+        let mut repository = Repository::new();
+        repository.set_role(Role::Targets, &[7, 8], 1, &[7]);
+        repository.bump_root();
+        repository.bump_targets();
+        let mut device = refreshed(&repository);
+        repository.set_role(role, &[7, 9], 1, &[7]);
+        repository.bump_root();
+        repository.targets.version = 1;
+        repository.publish_targets();
+        let refused = device.bundle(&repository, bundle).unwrap_err();
+        assert_eq!(refused, Error::Rollback { role: Role::Targets, trusted: 2, offered: 1 }, "{role}");
+    }
+}
+
+#[test]
+fn what_is_stored_is_in_force_until_it_lapses_or_its_keys_change() {
+    let mut repository = Repository::new();
+    let device = repository.client();
+    assert_eq!(device.state.in_force(NOW).unwrap_err(), Error::Incomplete);
+    let mut device = refreshed(&repository);
+    let lapse = repository.timestamp.expires;
+    let targets = device.state.in_force(lapse - Seconds(1)).unwrap();
+    assert_eq!((targets.targets_version(), targets.expires()), (1, lapse));
+    let refused = device.state.in_force(lapse).unwrap_err();
+    assert_eq!(refused, Error::Expired { role: Role::Timestamp, expires: lapse });
+
+    // A refresh that breaks off leaves nothing in force but what belongs together.
+    repository.bump_targets();
+    repository.files.remove("2.targets.json");
+    assert!(device.refresh(&repository).is_err());
+    assert_eq!(device.state.in_force(NOW).unwrap_err(), Error::Incomplete);
+
+    let mut device = refreshed(&Repository::new());
+    let mut repository = Repository::new();
+    repository.set_role(Role::Targets, &[9], 1, &[9]);
+    repository.bump_root();
+    repository.files.remove("timestamp.json");
+    assert!(device.refresh(&repository).is_err());
+    assert_eq!(device.state.in_force(NOW).unwrap_err(), Error::Incomplete);
+}
+
+#[test]
 fn r13_after_a_newer_bundle_the_repositorys_older_targets_are_refused() {
     let repository = Repository::new();
     let mut device = refreshed(&repository);
