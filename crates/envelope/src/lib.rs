@@ -7,6 +7,7 @@
 mod addressee;
 pub mod cbor;
 mod checkin;
+pub mod container;
 mod cose;
 pub mod device;
 mod enrol;
