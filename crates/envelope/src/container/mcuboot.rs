@@ -1,10 +1,11 @@
 use std::fmt;
 
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use ed25519_dalek::{Signature as Ed25519, VerifyingKey};
-use model::{Digest, SecurityCounter, Version};
+use model::{SecurityCounter, Version};
 
 use super::{Error, slice};
-use crate::{PublicKey, sha256};
+use crate::PublicKey;
 
 /// An image for MCUboot, as `image.h` of MCUboot 2 lays it out, little-endian.
 ///
@@ -32,6 +33,27 @@ pub struct Tlv<'a> {
     pub protected: bool,
     /// Its content.
     pub value: &'a [u8],
+}
+
+/// The digest that the image carries, over header, image and protected records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ImageDigest<'a> {
+    /// How it was made.
+    pub kind: DigestKind,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// The hash functions (FIPS 180-4) that MCUboot knows. SHA-256 is what nearly all images have; SHA-512
+/// comes with pure signatures, SHA-384 with ECDSA over P-384.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DigestKind {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
 }
 
 /// A signature that the image carries.
@@ -64,7 +86,8 @@ const TLV_MAGIC: u16 = 0x6907;
 const FLAG_ENCRYPTED: u32 = 0x04 | 0x08;
 
 const KEY_HASH: u16 = 0x01;
-const SHA256: u16 = 0x10;
+const DIGESTS: [(u16, DigestKind); 3] =
+    [(0x10, DigestKind::Sha256), (0x11, DigestKind::Sha384), (0x12, DigestKind::Sha512)];
 const RSA2048: u16 = 0x20;
 const ECDSA: u16 = 0x22;
 const RSA3072: u16 = 0x23;
@@ -81,10 +104,9 @@ impl<'a> McubootImage<'a> {
         u32_at(bytes, 0) == Some(MAGIC)
     }
 
-    /// Reads an image and checks it as MCUboot would: sizes, records, and that its SHA-256 is right.
+    /// Reads an image and checks it as MCUboot would: sizes, records, and that its digest is right.
     ///
-    /// An image that MCUboot decrypts itself is taken as it is, for its digest covers the plaintext; one
-    /// with a signature over itself rather than over its digest (`--pure`) needs no digest.
+    /// An image that MCUboot decrypts itself is taken as it is, for its digest covers the plaintext.
     ///
     /// # Errors
     /// The part that is wrong.
@@ -149,15 +171,15 @@ impl<'a> McubootImage<'a> {
         u32_at(tlv.value, 0).map(SecurityCounter)
     }
 
-    /// The SHA-256 over header, image and protected records, if the image carries it. Unless the image is
-    /// encrypted, it was found right.
-    pub fn digest(&self) -> Option<Digest> {
-        self.find(SHA256).and_then(|tlv| Digest::try_from(tlv.value).ok())
+    /// The digest over header, image and protected records. Unless the image is encrypted, it was found
+    /// right.
+    pub fn digest(&self) -> ImageDigest<'a> {
+        self.digests().next().expect("an image without its digest was refused")
     }
 
-    /// The SHA-256 of each key that it says it is signed with.
-    pub fn key_hashes(&self) -> impl Iterator<Item = Digest> {
-        self.all(KEY_HASH).filter_map(|tlv| Digest::try_from(tlv.value).ok())
+    /// The digest of each key that it says it is signed with, made as [`Self::digest`] is.
+    pub fn key_hashes(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.all(KEY_HASH).map(|tlv| tlv.value)
     }
 
     /// Its signatures, in order.
@@ -182,16 +204,12 @@ impl<'a> McubootImage<'a> {
     pub fn verify(&self, key: &PublicKey) -> Result<(), Error> {
         let PublicKey::Ed25519(public) = key else { return Err(Error::Signature) };
         let public = VerifyingKey::from_bytes(public).map_err(|_| Error::Signature)?;
-        let hash = sha256(&key.spki());
-        if self.is_encrypted() || !self.key_hashes().any(|named| named == hash) {
+        let carried = self.digest();
+        let hash = digest(carried.kind.algorithm(), &key.spki());
+        if self.is_encrypted() || !self.key_hashes().any(|named| named == hash.as_ref()) {
             return Err(Error::Signature);
         }
-        let digest = self.digest();
-        let message = match (self.find(SIG_PURE), &digest) {
-            (Some(_), _) => self.covered,
-            (None, Some(digest)) => digest.as_bytes(),
-            (None, None) => return Err(Error::Signature),
-        };
+        let message = if self.find(SIG_PURE).is_some() { self.covered } else { carried.bytes };
         let verified = self.all(ED25519).any(|tlv| {
             Ed25519::from_slice(tlv.value)
                 .is_ok_and(|signature| public.verify_strict(message, &signature).is_ok())
@@ -244,6 +262,12 @@ impl<'a> McubootImage<'a> {
         &self.tlvs
     }
 
+    fn digests(&self) -> impl Iterator<Item = ImageDigest<'a>> {
+        DIGESTS.into_iter().flat_map(|(record, kind)| {
+            self.all(record).map(move |tlv| ImageDigest { kind, bytes: tlv.value })
+        })
+    }
+
     fn all(&self, kind: u16) -> impl Iterator<Item = &Tlv<'a>> {
         self.tlvs.iter().filter(move |tlv| tlv.kind == kind)
     }
@@ -255,7 +279,6 @@ impl<'a> McubootImage<'a> {
     /// What MCUboot reads once must be there at most once, in its area and of its length.
     fn check(&self) -> Result<(), Error> {
         let singles = [
-            (SHA256, false, 32, "the SHA-256"),
             (SIG_PURE, false, 1, "the mark of a pure signature"),
             (SECURITY_COUNTER, true, 4, "the security counter"),
             (VENDOR_ID, true, 16, "the vendor's UUID"),
@@ -269,16 +292,32 @@ impl<'a> McubootImage<'a> {
                 return Err(Error::Malformed { what });
             }
         }
-        if self.all(KEY_HASH).any(|tlv| tlv.value.len() != 32) {
-            return Err(Error::Malformed { what: "the key's SHA-256" });
-        }
         if self.all(ED25519).any(|tlv| tlv.value.len() != 64) {
             return Err(Error::Malformed { what: "the Ed25519 signature" });
         }
-        match self.digest() {
-            None if self.find(SIG_PURE).is_none() => Err(Error::Count { what: "the SHA-256" }),
-            Some(digest) if !self.is_encrypted() && digest != sha256(self.covered) => Err(Error::Digest),
-            None | Some(_) => Ok(()),
+        let mut digests = self.digests();
+        let (Some(carried), None) = (digests.next(), digests.next()) else {
+            return Err(Error::Count { what: "the digest" });
+        };
+        let algorithm = carried.kind.algorithm();
+        if carried.bytes.len() != algorithm.output_len()
+            || self.key_hashes().any(|hash| hash.len() != algorithm.output_len())
+        {
+            return Err(Error::Malformed { what: "digest" });
+        }
+        if !self.is_encrypted() && digest(algorithm, self.covered).as_ref() != carried.bytes {
+            return Err(Error::Digest);
+        }
+        Ok(())
+    }
+}
+
+impl DigestKind {
+    fn algorithm(self) -> &'static Algorithm {
+        match self {
+            Self::Sha256 => &SHA256,
+            Self::Sha384 => &SHA384,
+            Self::Sha512 => &SHA512,
         }
     }
 }

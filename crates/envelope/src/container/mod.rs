@@ -7,7 +7,7 @@ mod mcuboot;
 mod rauc;
 mod swu;
 
-pub use mcuboot::{McubootImage, Signature, SignatureKind, Tlv};
+pub use mcuboot::{DigestKind, ImageDigest, McubootImage, Signature, SignatureKind, Tlv};
 pub use rauc::{RaucBundle, RaucFormat, RaucManifest};
 pub use swu::{SwuFile, SwuImage};
 
@@ -46,8 +46,8 @@ pub enum Error {
         /// What it is.
         what: &'static str,
     },
-    /// The image's SHA-256 is not the one that it carries.
-    #[error("the image is not the one that its own SHA-256 names")]
+    /// The image's digest is not the one that it carries.
+    #[error("the image is not the one that its own digest names")]
     Digest,
     /// Signed by another key, or altered.
     #[error("the image is not signed by this key")]
