@@ -11,6 +11,8 @@ use std::pin::Pin;
 
 mod audit;
 mod blob;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod coverage;
 mod deployment;
 mod device;
