@@ -1,13 +1,15 @@
+use std::{fmt, sync::Arc};
+
+use axum::Router;
 use protocol::operator::{Adopt, BackendIdentity};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Config, Error, keys::Keys};
+use crate::{Config, Error, api, executor, founding, http, keys::Keys, server::Server, upkeep};
 
 /// One backend: the server that devices and people talk to.
-#[derive(Debug)]
 pub struct Backend {
-    config: Config,
+    server: Arc<Server>,
 }
 
 impl Backend {
@@ -17,6 +19,7 @@ impl Backend {
     /// # Errors
     /// The origin is none, or the folder cannot be written.
     pub fn init(config: &Config) -> Result<BackendIdentity, Error> {
+        config.check()?;
         Keys::init(&config.data_dir)?.identity(&config.origin)
     }
 
@@ -25,29 +28,74 @@ impl Backend {
     ///
     /// # Errors
     /// Something does not hold together or is not for this backend, or the backend serves another fleet.
-    pub async fn adopt(config: &Config, _adopt: &Adopt) -> Result<(), Error> {
-        Keys::load(&config.data_dir)?;
-        Err(Error::NotAdopted)
+    pub async fn adopt(config: &Config, adopt: &Adopt) -> Result<(), Error> {
+        config.check()?;
+        founding::adopt(config, adopt).await
     }
 
-    /// Opens a backend that was adopted.
+    /// Opens a backend that was adopted. Only one may have its data open at a time.
     ///
     /// # Errors
-    /// It was not, or its data cannot be read.
+    /// It was not adopted, or its data cannot be read.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        Keys::load(&config.data_dir)?;
-        Err(Error::NotAdopted)
+        config.check()?;
+        Ok(Self { server: Arc::new(Server::open(config).await?) })
     }
 
     /// Serves until `shutdown`, then lets requests finish for as long as
-    /// [`Limits::drain`](crate::Limits::drain).
+    /// [`Limits::drain`](crate::Limits::drain). It is called once.
     ///
     /// # Errors
-    /// The store failed beyond repair.
+    /// The listener has no address.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
-        tracing::info!(origin = self.config.origin, "serving");
-        shutdown.cancelled().await;
-        drop(listener);
+        let server = &self.server;
+        let address = listener.local_addr().map_err(Error::file("listener"))?;
+        tracing::info!(%address, origin = server.config.origin, "serving");
+        let tasks = TaskTracker::new();
+        tasks.spawn(executor::run(Arc::clone(server), shutdown.clone()));
+        tasks.spawn(upkeep::run(Arc::clone(server), shutdown.clone()));
+        let record = tokio::spawn(upkeep::keep_record(Arc::clone(server)));
+        let end_streams = {
+            let (server, shutdown) = (Arc::clone(server), shutdown.clone());
+            tokio::spawn(async move {
+                shutdown.cancelled().await;
+                server.closing.cancel();
+                server.push.close_all();
+            })
+        };
+
+        let normal = normal_routes(server);
+        let enrolment = api::device::enrolment_routes().with_state(Arc::clone(server));
+        let limits = server.config.limits;
+        let tls_limits =
+            tls::Limits { connections: limits.connections, handshake: limits.handshake, drain: limits.drain };
+        let stop = shutdown.clone();
+        let handler = move |stream, peer: tls::PeerIdentity, address| {
+            let router = if peer.enrolling { enrolment.clone() } else { normal.clone() };
+            http::serve(stream, peer, address, router, limits, stop.clone())
+        };
+        tls::serve(listener, Arc::clone(&server.tls), tls_limits, shutdown, handler).await;
+        tasks.close();
+        tasks.wait().await;
+        end_streams.abort();
+        // Nothing is sent any more: what is on its way to the record gets there.
+        server.downloads.close().await;
+        record.abort();
+        tracing::info!("stopped serving");
         Ok(())
     }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Backend({})", self.server.config.origin)
+    }
+}
+
+fn normal_routes(server: &Arc<Server>) -> Router {
+    api::device::routes()
+        .merge(api::operator::routes(server))
+        .fallback(api::nothing_here)
+        .method_not_allowed_fallback(api::wrong_method)
+        .with_state(Arc::clone(server))
 }

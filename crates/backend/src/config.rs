@@ -3,6 +3,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use model::Seconds;
 use tls::{Clock, SystemClock};
 
+use crate::Error;
+
 /// How one backend runs.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -52,6 +54,14 @@ impl Config {
             tick: Duration::from_millis(500),
             limits: Limits::default(),
         }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let host = self.origin.strip_prefix("https://").unwrap_or_default();
+        let sound = !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_graphic())
+            && !host.contains(['/', '?', '#', '@']);
+        if sound { Ok(()) } else { Err(Error::Origin { origin: self.origin.clone() }) }
     }
 }
 

@@ -106,8 +106,7 @@ const ALL: [&str; 5] = [SNAPSHOT, TIMESTAMP, LINK, AUDIT, TLS];
 /// Writes beside and renames, so that a crash leaves a whole key or none.
 fn save(path: &Path, secret: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(secret)?;
     file.sync_all()?;
     fs::rename(beside, path)

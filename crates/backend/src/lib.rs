@@ -4,10 +4,27 @@
 //! It holds no key of a release, a ticket or a certificate, and opens no artifact: taken over
 //! completely, it can delay an update and nothing worse.
 
+mod api;
 mod backend;
 mod config;
 mod error;
+mod executor;
+mod extract;
+mod fleet;
+mod founding;
+mod http;
+mod io;
 mod keys;
+mod links;
+mod metadata;
+mod proposal;
+mod push;
+mod refusal;
+pub mod roles;
+mod server;
+mod serving;
+mod trust;
+mod upkeep;
 
 pub use backend::Backend;
 pub use config::{Config, Limits};

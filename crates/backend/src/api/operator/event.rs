@@ -1,0 +1,76 @@
+use std::{sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::State, response::Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use model::SpkiDigest;
+use protocol::operator::Hint;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{api::device::ndjson, extract::Caller, push::line, refusal::Answer, server::Server};
+
+/// Hints of one such span are told once.
+const SPAN: Duration = Duration::from_millis(250);
+
+/// One person's stream.
+struct Watcher {
+    server: Arc<Server>,
+    spki: SpkiDigest,
+    hints: Receiver<Hint>,
+    begun: bool,
+}
+
+pub(super) async fn stream(State(server): State<Arc<Server>>, caller: Caller) -> Answer<Response> {
+    let hints = server.hints.subscribe();
+    let watcher = Watcher { server, spki: caller.spki, hints, begun: false };
+    let lines = stream::unfold(watcher, |mut watcher| async {
+        let lines = watcher.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(Frame::data(lines)), watcher))
+    });
+    Ok(ndjson(Body::new(StreamBody::new(lines))))
+}
+
+impl Watcher {
+    /// What to tell next; nothing once the watcher may watch no longer or missed something, so that they
+    /// ask anew.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.begun {
+            self.begun = true;
+            return Some(self.ping());
+        }
+        let Ok(first) = timeout(self.server.config.ping, self.hints.recv()).await else {
+            return self.is_welcome().await.then(|| self.ping());
+        };
+        let mut hints = vec![first.ok()?];
+        let end = Instant::now() + SPAN;
+        loop {
+            tokio::select! {
+                () = sleep_until(end) => break,
+                hint = self.hints.recv() => match hint {
+                    Ok(hint) if hints.contains(&hint) => {}
+                    Ok(hint) => hints.push(hint),
+                    Err(RecvError::Closed | RecvError::Lagged(_)) => return None,
+                },
+            }
+        }
+        if !self.is_welcome().await {
+            return None;
+        }
+        Some(hints.iter().flat_map(line).collect())
+    }
+
+    async fn is_welcome(&self) -> bool {
+        let person = self.server.store.person(self.spki).await;
+        person.is_ok_and(|person| person.is_some_and(|person| person.revoked_at.is_none()))
+            && !self.server.closing.is_cancelled()
+    }
+
+    fn ping(&self) -> Bytes {
+        line(&Hint::Ping { server_time: self.server.now() })
+    }
+}
