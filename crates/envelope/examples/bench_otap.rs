@@ -54,6 +54,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("SHA-256, one core:    {:.3} GB/s", rate(hash_best));
     println!("sealed, one thread:   {:.3} GB/s, share {:.2}", rate(one_best), hash_best / one_best);
     println!("sealed, two threads:  {:.3} GB/s, share {:.2}", rate(two_best), hash_best / two_best);
+    // What the same work takes when it is split evenly over two cores that do nothing else.
+    println!(
+        "bound of two cores:   {:.3} GB/s, share {:.2}",
+        2.0 * rate(one_best),
+        2.0 * hash_best / one_best
+    );
     Ok(())
 }
 
