@@ -35,7 +35,7 @@ const MEASURES: &[Measure] = &[
         what: "the store: durable redeems, queries at size, sweeping links",
         package: "fleetseal-store",
         example: "bench_store",
-        quick: &["--quick"],
+        quick: &["10000"],
     },
 ];
 
