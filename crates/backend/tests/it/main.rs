@@ -1,0 +1,5 @@
+//! A real backend on loopback, talked to over real TLS, with throwaway certificates and a clock that
+//! the tests move.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
+
+mod happy;
