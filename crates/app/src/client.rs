@@ -36,13 +36,21 @@ impl Client {
         json(self.send(Method::GET, path, &()).await?).await
     }
 
-    pub(crate) async fn query<Q: Serialize, T: DeserializeOwned>(&self, path: &str, query: &Q) -> Result<T, Error> {
+    pub(crate) async fn query<Q: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<T, Error> {
         let query = query_string(query)?;
         let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
         self.get(&path).await
     }
 
-    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Error> {
+    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Error> {
         json(self.send(Method::POST, path, body).await?).await
     }
 
@@ -51,7 +59,11 @@ impl Client {
         self.send(Method::POST, path, body).await.map(drop)
     }
 
-    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, Error> {
+    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Error> {
         json(self.send(Method::PUT, path, body).await?).await
     }
 
@@ -111,7 +123,8 @@ impl Client {
 
 /// The parameters of a flat structure, percent-encoded.
 fn query_string<Q: Serialize>(query: &Q) -> Result<String, Error> {
-    let value = serde_json::to_value(query).map_err(|source| Error::internal("failed to write a query", source))?;
+    let value =
+        serde_json::to_value(query).map_err(|source| Error::internal("failed to write a query", source))?;
     let serde_json::Value::Object(fields) = value else {
         return Ok(String::new());
     };
@@ -132,10 +145,8 @@ async fn checked(response: Response) -> Result<Response, Error> {
         return Ok(response);
     }
     let body = response.bytes().await.map_err(unreachable)?;
-    Err(serde_json::from_slice::<ErrorBody>(&body).map_or_else(
-        |_| Error::new(code_of(status), format!("the backend answered {status}")),
-        Error::from,
-    ))
+    Err(serde_json::from_slice::<ErrorBody>(&body)
+        .map_or_else(|_| Error::new(code_of(status), format!("the backend answered {status}")), Error::from))
 }
 
 async fn json<T: DeserializeOwned>(response: Response) -> Result<T, Error> {

@@ -82,18 +82,26 @@ macro_rules! commands {
             }
         }
 
-        /// The TypeScript of the table: each name with the types of its request and response.
-        pub fn typescript(config: &ts_rs::Config) -> String {
+        /// Writes the TypeScript of the table: every type in a file of its own, and in `commands.ts` each
+        /// name with the types of its request and response.
+        ///
+        /// # Errors
+        /// A file cannot be written.
+        pub fn export_typescript(dir: &std::path::Path) -> Result<(), ts_rs::ExportError> {
             use ts_rs::TS;
-            let mut text = String::from("export interface Commands {\n");
+            let config = ts_rs::Config::new().with_out_dir(dir).with_large_int("number");
+            let mut imports = std::collections::BTreeSet::new();
+            let mut rows = String::new();
             $(
-                text.push_str(&format!(
-                    "  {:?}: {{ request: {}; response: {} }};\n",
-                    $name, <$request as TS>::inline(config), <$response as TS>::name(config),
-                ));
+                <$request>::export_all(&config)?;
+                <$response>::export_all(&config)?;
+                let (request, response) = (<$request as TS>::name(&config), <$response as TS>::name(&config));
+                imports.extend(identifiers(&request).chain(identifiers(&response)).map(str::to_owned));
+                rows.push_str(&format!("  {:?}: {{ request: {request}; response: {response} }};\n", $name));
             )*
-            text.push_str("}\n");
-            text
+            let imports: String = imports.iter().map(|name| format!("import type {{ {name} }} from \"./{name}\";\n")).collect();
+            let text = format!("{imports}\nexport interface Commands {{\n{rows}}}\n");
+            std::fs::write(dir.join("commands.ts"), text).map_err(ts_rs::ExportError::Io)
         }
     };
 }
@@ -161,6 +169,12 @@ commands! {
     LinkReissue "link.reissue" OPERATE, LinkName => Done;
 }
 
+/// The names of declared types in a type such as `Page<DeviceRow>` or `Array<Person>`.
+fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && *name != "Array")
+}
+
 impl App {
     /// Runs a command, if the caller's role allows it.
     ///
@@ -172,5 +186,76 @@ impl App {
     {
         self.check_access(C::NAME, C::ACCESS).await?;
         self.handle(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs, path::Path};
+
+    use super::*;
+
+    /// Compares with a file of the repository, or writes it anew if `FLEETSEAL_BLESS` is set.
+    fn golden(path: &Path, now: &str) {
+        if std::env::var_os("FLEETSEAL_BLESS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, now).unwrap();
+        }
+        let then = fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            then == now,
+            "{} is not up to date: run the tests once with FLEETSEAL_BLESS=1",
+            path.display()
+        );
+    }
+
+    fn files(dir: &Path, below: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files(&path, below, found);
+            } else {
+                let name = path.strip_prefix(below).unwrap().display().to_string();
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_screens_types_are_those_of_the_table() {
+        let dir = tempfile::tempdir().unwrap();
+        export_typescript(dir.path()).unwrap();
+        let mut now = BTreeMap::new();
+        files(dir.path(), dir.path(), &mut now);
+        assert!(now.contains_key("commands.ts"));
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/src/generated");
+        for (name, text) in &now {
+            golden(&committed.join(name), text);
+        }
+        let mut then = BTreeMap::new();
+        files(&committed, &committed, &mut then);
+        let gone: Vec<_> = then.keys().filter(|name| !now.contains_key(*name)).collect();
+        assert!(gone.is_empty(), "no command uses {gone:?} any more: delete them");
+    }
+
+    #[test]
+    fn every_role_may_run_exactly_the_commands_of_the_golden_table() {
+        let mut table = String::from(
+            "# command: the roles that may run it (- is nobody in particular: this computer alone)\n",
+        );
+        for (name, access) in TABLE {
+            let roles: Vec<_> =
+                Role::ALL.iter().filter(|role| access.allows(&[**role])).map(|role| role.as_str()).collect();
+            let roles = if *access == Access::Local { "-".to_owned() } else { roles.join(" ") };
+            table.push_str(&format!("{name}: {roles}\n"));
+        }
+        golden(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/roles.txt"), &table);
+    }
+
+    #[test]
+    fn nobody_may_do_anything_in_a_fleet_that_gave_them_no_role() {
+        for (name, access) in TABLE {
+            assert!(*access == Access::Local || !access.allows(&[]), "{name}");
+        }
     }
 }

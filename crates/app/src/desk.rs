@@ -9,7 +9,7 @@ use protocol::{
     ErrorCode,
     operator::{FleetSummary, Hint, path},
 };
-use tls::{Clock, ClientTls, SystemClock, Time};
+use tls::{ClientTls, Clock, SystemClock, Time};
 use vault::Vault;
 
 use crate::{
@@ -70,7 +70,8 @@ impl App {
     /// # Errors
     /// The backend cannot be reached.
     pub async fn wait_for_rollout(&self, rollout: RolloutId, at_most: Duration) -> Result<(), Error> {
-        self.wait_for(at_most, |hint| matches!(hint, Hint::Rollout { rollout: which } if *which == rollout)).await
+        self.wait_for(at_most, |hint| matches!(hint, Hint::Rollout { rollout: which } if *which == rollout))
+            .await
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -148,7 +149,8 @@ impl App {
         let key = self.workspace.identity()?.to_pkcs8()?;
         let chain = vec![tls::CertificateDer::from(membership.certificate.0.clone())];
         let chain = chain.into_iter().chain(issuer_of_people(&membership)?).collect();
-        let wrong = |source| Error::because(ErrorCode::PreconditionFailed, "your identity cannot be used", source);
+        let wrong =
+            |source| Error::because(ErrorCode::PreconditionFailed, "your identity cannot be used", source);
         let identity = tls::Identity::from_pkcs8(chain, &key).map_err(wrong)?;
         let roots = [tls::CertificateDer::from(membership.ca_root.0.clone())];
         let tls = ClientTls::fleet(&identity, &roots, Time::Clock(Arc::clone(&self.clock))).map_err(wrong)?;

@@ -108,7 +108,8 @@ impl App {
         let mut request = ListDevices::default();
         request.filter.state = Some(DeviceState::Revoked);
         loop {
-            let page: Page<DeviceRow> = session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
+            let page: Page<DeviceRow> =
+                session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
             for row in page.rows {
                 keys.insert(session.verify_device(&row.certificate)?.spki_digest());
             }
@@ -125,7 +126,8 @@ impl App {
             keys,
             stations: Vec::new(),
         };
-        let intent = vault.intent("device.revoke", &device.to_string(), "the signed list of revoked keys", now);
+        let intent =
+            vault.intent("device.revoke", &device.to_string(), "the signed list of revoked keys", now);
         Ok(list.sign(&vault.signer(vault.key(KeyRole::Grant)?.id, intent)?)?)
     }
 }

@@ -10,8 +10,8 @@ mod vault;
 pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
-    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetSummary, LinkRow, Page, PageRequest,
-    Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, TimelineEntry,
+    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetSummary, LinkRow, Page,
+    PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, TimelineEntry,
 };
 pub use release::*;
 pub use rollout::*;

@@ -8,8 +8,8 @@ use pki::{Ca, CaCertificate, CaRole, CertificateDer, Csr, DeviceCertificate, Dev
 use protocol::{
     Base64, ErrorBody, ErrorCode,
     operator::{
-        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
-        path,
+        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation,
+        Reserve, path,
     },
 };
 use vault::{KeyRole, Vault};
@@ -129,7 +129,10 @@ impl Desk {
                 .detail("its MAC is wrong: either the request or what the token stands for was changed on the way"));
         }
         if token.expires_at < self.now {
-            return Err(Error::new(ErrorCode::TokenRefused, format!("the token lapsed at {}", token.expires_at)));
+            return Err(Error::new(
+                ErrorCode::TokenRefused,
+                format!("the token lapsed at {}", token.expires_at),
+            ));
         }
         match csr.serial() {
             Some(serial) if *serial != token.serial => {
@@ -148,7 +151,10 @@ impl Desk {
             || present.spki_digest() != csr.spki_digest()
             || present.kem_public() != csr.kem_public()
         {
-            return Err(Error::new(ErrorCode::InvalidCsr, "a renewal is for the same keys; other keys need a rekey"));
+            return Err(Error::new(
+                ErrorCode::InvalidCsr,
+                "a renewal is for the same keys; other keys need a rekey",
+            ));
         }
         Ok(())
     }
@@ -206,7 +212,10 @@ impl Desk {
         let ca = DeviceCertificate::parse(&certificate)?;
         let chain = self.session.verify_chain_of(&certificate)?;
         if ca.device_id() != device || ca.spki_digest() != csr.spki_digest() {
-            return Err(Error::new(ErrorCode::Untrusted, "the backend hands out another device's certificate"));
+            return Err(Error::new(
+                ErrorCode::Untrusted,
+                "the backend hands out another device's certificate",
+            ));
         }
         let sealed = SealedCertificate { device, chain: vec![certificate.clone(), chain], challenge }
             .seal(&KemPublicKey(*csr.kem_public()))?;
@@ -267,16 +276,19 @@ impl Session {
         let roots = [CertificateDer::from(self.membership.ca_root.0.clone())];
         let chain = pki::verify_chain(certificate, &cas, &roots, None, pki::Usage::Device)?;
         let issuer = chain.issuer().spki_digest();
-        let der = self.membership.issuing_cas.iter().find(|der| {
-            CaCertificate::parse(der).is_ok_and(|ca| ca.spki_digest() == issuer)
-        });
+        let der = self
+            .membership
+            .issuing_cas
+            .iter()
+            .find(|der| CaCertificate::parse(der).is_ok_and(|ca| ca.spki_digest() == issuer));
         der.map(|der| der.0.clone()).ok_or_else(|| refused("the issuing CA is not one of the fleet's"))
     }
 }
 
 /// The token's secret: whoever changes what the token stands for changes the secret.
 fn secret(vault: &Vault, token: &NewToken) -> Result<TokenSecret, Error> {
-    let binding = serde_json::to_vec(token).map_err(|source| Error::internal("failed to write a token", source))?;
+    let binding =
+        serde_json::to_vec(token).map_err(|source| Error::internal("failed to write a token", source))?;
     Ok(TokenSecret::from_bytes(&*vault.enrolment_secret(&token.token, &binding)?))
 }
 

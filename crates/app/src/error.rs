@@ -18,8 +18,8 @@ impl Error {
         Self::new(code, message).detail(chain(&source))
     }
 
-    /// Something that should not happen.
-    pub(crate) fn internal(message: impl Into<String>, source: impl StdError) -> Self {
+    /// Something that should not happen, and its reason.
+    pub fn internal(message: impl Into<String>, source: impl StdError) -> Self {
         Self::because(ErrorCode::Internal, message, source)
     }
 
@@ -88,17 +88,21 @@ impl From<vault::Error> for Error {
         let (code, hint) = match &error {
             E::Missing { .. } => (ErrorCode::NotFound, "make one with `fleetseal vault create`"),
             E::Exists { .. } => (ErrorCode::Conflict, "choose another place"),
-            E::Exposed { .. } => {
-                (ErrorCode::VaultUntrusted, "find out who changed its owner or mode, then close it with chmod go-rwx")
-            }
+            E::Exposed { .. } => (
+                ErrorCode::VaultUntrusted,
+                "find out who changed its owner or mode, then close it with chmod go-rwx",
+            ),
             E::InUse { .. } => (ErrorCode::Conflict, "close the other program that uses this vault"),
             E::Damaged { .. } | E::AuditBroken { .. } => {
                 (ErrorCode::VaultUntrusted, "restore a backup, and find out who wrote to the vault's folder")
             }
-            E::OlderThanLastSeen { .. } => {
-                (ErrorCode::VaultUntrusted, "somebody put an older vault in its place: restore the newest backup")
+            E::OlderThanLastSeen { .. } => (
+                ErrorCode::VaultUntrusted,
+                "somebody put an older vault in its place: restore the newest backup",
+            ),
+            E::WeakPassphrase { .. } => {
+                (ErrorCode::InvalidRequest, "four or more random words make a good one")
             }
-            E::WeakPassphrase { .. } => (ErrorCode::InvalidRequest, "four or more random words make a good one"),
             E::WrongPassphrase { .. } | E::TooEarly { .. } => {
                 (ErrorCode::WrongPassphrase, "wait, then try again; each wrong try doubles the wait")
             }
@@ -106,13 +110,15 @@ impl From<vault::Error> for Error {
             E::OtherVault | E::BackupIncomplete { .. } => {
                 (ErrorCode::PreconditionFailed, "make a new backup with `fleetseal vault backup`")
             }
-            E::NoKey { .. } | E::NoRole { .. } => (ErrorCode::NotFound, "another key holder's vault may hold it"),
+            E::NoKey { .. } | E::NoRole { .. } => {
+                (ErrorCode::NotFound, "another key holder's vault may hold it")
+            }
             _ => (ErrorCode::Internal, ""),
         };
-        let mapped = Self::because(code, error.to_string(), &error);
-        let mapped = match std::error::Error::source(&error) {
+        let mapped = Self::new(code, error.to_string());
+        let mapped = match StdError::source(&error) {
             Some(source) => mapped.detail(chain(source)),
-            None => Self::new(code, error.to_string()),
+            None => mapped,
         };
         if hint.is_empty() { mapped } else { mapped.hint(hint) }
     }
@@ -144,6 +150,27 @@ impl From<pki::Error> for Error {
 impl From<pki::CsrError> for Error {
     fn from(error: pki::CsrError) -> Self {
         Self::because(ErrorCode::InvalidCsr, "the certificate request breaks the policy", error)
+    }
+}
+
+impl From<backend::Error> for Error {
+    fn from(error: backend::Error) -> Self {
+        use backend::Error as E;
+        let (code, hint) = match &error {
+            E::File { .. } | E::KeyFile { .. } => {
+                (ErrorCode::PreconditionFailed, "look at the folder's owner, its mode and the free space")
+            }
+            E::NotInitialised => (ErrorCode::PreconditionFailed, "run `fleetseal serve --init FILE` first"),
+            E::NotAdopted => (ErrorCode::PreconditionFailed, "run it with --adopt and the founding file"),
+            E::Origin { .. } => (ErrorCode::InvalidRequest, "it looks like https://updates.example.com:8443"),
+            E::Founding { .. } | E::Envelope(_) | E::Metadata(_) | E::Certificate(_) => (
+                ErrorCode::Untrusted,
+                "nothing was changed; look at the founding file, and whose backend this is",
+            ),
+            _ => (ErrorCode::Internal, ""),
+        };
+        let mapped = Self::because(code, "the backend could not do it", &error);
+        if hint.is_empty() { mapped } else { mapped.hint(hint) }
     }
 }
 

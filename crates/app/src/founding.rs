@@ -11,7 +11,10 @@ use envelope::{
     tuf::{Role as TufRole, Root, Signed, TargetFile, Targets},
 };
 use model::{FleetId, PersonName, Role, Seconds, StationName, UnixTime};
-use pki::{Ca, CaCertificate, CaKind, CaProfile, FleetDomain, IdentityCsr, P256PublicKey, PersonProfile, ServerProfile};
+use pki::{
+    Ca, CaCertificate, CaKind, CaProfile, FleetDomain, IdentityCsr, P256PublicKey, PersonProfile,
+    ServerProfile,
+};
 use protocol::{
     Base64, ErrorCode,
     operator::{Adopt, BackendIdentity, PutPerson},
@@ -49,9 +52,9 @@ pub struct Founding {
     /// See [`root`](Self::root).
     targets: Base64,
     trust_keys: Base64,
-    ca_root: Base64,
-    issuing_cas: Vec<Base64>,
-    server_certificate: Base64,
+    pub(crate) ca_root: Base64,
+    pub(crate) issuing_cas: Vec<Base64>,
+    pub(crate) server_certificate: Base64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,8 +73,11 @@ impl Founding {
         let status = self.status()?;
         if !status.complete {
             let have = status.signed_by.len();
-            return Err(Error::new(ErrorCode::ThresholdNotMet, format!("{have} of {} have signed", self.threshold))
-                .hint("the other key holders sign with `fleetseal fleet sign FILE`"));
+            return Err(Error::new(
+                ErrorCode::ThresholdNotMet,
+                format!("{have} of {} have signed", self.threshold),
+            )
+            .hint("the other key holders sign with `fleetseal fleet sign FILE`"));
         }
         let person = |member: Member| PutPerson {
             certificate: member.certificate,
@@ -127,7 +133,8 @@ impl Founding {
     /// What this member keeps of it, after checking that it really is their fleet.
     fn membership(&self, mine: &MemberCard) -> Result<Membership, Error> {
         let refused = |why: &str| {
-            Error::new(ErrorCode::Untrusted, "this founding file is not what it should be").detail(why.to_owned())
+            Error::new(ErrorCode::Untrusted, "this founding file is not what it should be")
+                .detail(why.to_owned())
         };
         let member = self
             .members
@@ -244,7 +251,8 @@ fn found(request: &FoundFleet, mine: MemberCard, vault: &Vault, now: UnixTime) -
     let fleet = FleetId::random(random);
     let why = |what: &str| vault.intent("fleet.found", &fleet.to_string(), what, now);
     vault.generate(&CA_KEYS, &why("the fleet's CAs"))?;
-    let signer = |role: KeyRole| Ok::<_, Error>(vault.ca_signer(vault.key(role)?.id, why("the first certificates"))?);
+    let signer =
+        |role: KeyRole| Ok::<_, Error>(vault.ca_signer(vault.key(role)?.id, why("the first certificates"))?);
     let organization: pki::Organization = request.organization.parse()?;
     let domain: FleetDomain = format!("{}.fleetseal.internal", &fleet.to_string()[4..20])
         .parse()
@@ -313,7 +321,10 @@ fn check_threshold(threshold: u32, cards: &[MemberCard]) -> Result<(), Error> {
         keys.len() == people
     };
     let invalid = |message: String| Err(Error::new(ErrorCode::InvalidRequest, message));
-    if !distinct(|card| &card.root) || !distinct(|card| &card.targets) || !distinct(|card| card.holder.as_str()) {
+    if !distinct(|card| &card.root)
+        || !distinct(|card| &card.targets)
+        || !distinct(|card| card.holder.as_str())
+    {
         return invalid("a card stands there twice: one person is one voice".into());
     }
     match threshold as usize {
@@ -321,7 +332,9 @@ fn check_threshold(threshold: u32, cards: &[MemberCard]) -> Result<(), Error> {
         1 if people > 1 => {
             invalid(format!("with {people} key holders at least two must sign: use --threshold 2"))
         }
-        need if need > people => invalid(format!("{need} signatures are more than {people} key holders can make")),
+        need if need > people => {
+            invalid(format!("{need} signatures are more than {people} key holders can make"))
+        }
         _ => Ok(()),
     }
 }
@@ -366,7 +379,11 @@ fn trust_keys(
         keys.push(entry(Role::Seal, signer(unhex(&card.seal, "seal")?), holder));
         keys.push(entry(Role::Grant, signer(unhex(&card.grant, "grant")?), holder));
         keys.push(entry(Role::Audit, signer(unhex(&card.audit, "audit")?), holder));
-        keys.push(entry(Role::Member, KeyMaterial::Recipient(KemPublicKey(unhex(&card.kem, "KEM")?)), holder));
+        keys.push(entry(
+            Role::Member,
+            KeyMaterial::Recipient(KemPublicKey(unhex(&card.kem, "KEM")?)),
+            holder,
+        ));
     }
     let nobody: PersonName = "backend".parse().expect("a constant name parses");
     keys.push(entry(Role::Link, signer(online(&backend.link)?), &nobody));
@@ -396,12 +413,16 @@ fn server_profile(origin: &str, now: UnixTime) -> Result<ServerProfile, Error> {
 }
 
 fn online(key: &Base64) -> Result<[u8; 32], Error> {
-    key.as_ref().try_into().map_err(|_| Error::new(ErrorCode::InvalidRequest, "the backend's keys cannot be read"))
+    key.0
+        .as_slice()
+        .try_into()
+        .map_err(|_| Error::new(ErrorCode::InvalidRequest, "the backend's keys cannot be read"))
 }
 
 fn same_keys(a: &MemberCard, b: &MemberCard) -> bool {
     let keys = |card: &MemberCard| {
-        [&card.root, &card.targets, &card.ticket, &card.seal, &card.grant, &card.audit, &card.kem].map(Clone::clone)
+        [&card.root, &card.targets, &card.ticket, &card.seal, &card.grant, &card.audit, &card.kem]
+            .map(Clone::clone)
     };
     let spki = |card: &MemberCard| IdentityCsr::parse(&card.identity).map(|csr| csr.spki_digest()).ok();
     a.holder == b.holder && keys(a) == keys(b) && spki(a).is_some() && spki(a) == spki(b)

@@ -6,6 +6,7 @@
 
 mod client;
 pub mod command;
+pub mod demo;
 mod desk;
 mod device;
 pub mod dto;
@@ -19,16 +20,21 @@ mod plan;
 mod release;
 mod rollout;
 mod sealing;
+mod server;
 mod signer;
+mod simulation;
 mod tickets;
 mod trust;
 mod vaults;
 mod workspace;
 
 pub use desk::{App, harden};
-pub use sealing::{SealedFile, seal_file};
-pub use founding::Founding;
 pub use error::Error;
+pub use founding::Founding;
 pub use model;
 pub use protocol::{self, ErrorCode};
+pub use sealing::{SealedFile, seal_file};
+pub use server::{ServerConfig, Shutdown, adopt_fleet, init_backend, serve, serve_on};
+pub use sim::{FaultMix, Latency};
+pub use simulation::Simulation;
 pub use workspace::{default_workspace, read_json, write_json, write_secret};

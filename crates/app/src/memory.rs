@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use model::{Digest, DeviceId, HardwareRevision, KemKeyId, ModelName, Serial, SpkiDigest, UnixTime};
+use model::{DeviceId, Digest, HardwareRevision, KemKeyId, ModelName, Serial, SpkiDigest, UnixTime};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use vault::Vault;
@@ -45,7 +45,8 @@ impl Memory {
     }
 
     pub(crate) fn remember(&self, device: &Remembered) -> Result<(), Error> {
-        let record = serde_json::to_vec(device).map_err(|source| Error::internal("failed to write a record", source))?;
+        let record = serde_json::to_vec(device)
+            .map_err(|source| Error::internal("failed to write a record", source))?;
         let mac = self.vault.memory_mac(&record)?;
         let sql = "INSERT INTO device (id, record, mac) VALUES (?1, ?2, ?3)
                    ON CONFLICT (id) DO UPDATE SET record = excluded.record, mac = excluded.mac";

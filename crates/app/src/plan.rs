@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use envelope::{
-    Identity, KemPublicKey, Proof, PublicKey, SealedArtifact, Verified, otap::Header, sha256, tuf::TargetCustom,
+    Identity, KemPublicKey, Proof, PublicKey, SealedArtifact, Verified, otap::Header, sha256,
+    tuf::TargetCustom,
 };
 use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
 use protocol::{
@@ -81,9 +82,10 @@ impl App {
         })?;
         let taken = policy.devices() as usize;
         if taken < devices.len() {
-            excluded.entry(ExclusionReason::BeyondPhases).or_default().extend(
-                devices[taken..].iter().map(|device| device.device),
-            );
+            excluded
+                .entry(ExclusionReason::BeyondPhases)
+                .or_default()
+                .extend(devices[taken..].iter().map(|device| device.device));
         }
         let devices: Vec<_> = devices.into_iter().take(taken).collect();
         let not_before = policy.earliest(request.start_at.unwrap_or_else(|| self.now()));
@@ -109,16 +111,24 @@ impl App {
 
     /// The release's artifact as the threshold signed it, and a sealed-artifact record for it that a
     /// trusted key signed.
-    pub(crate) fn planned_target(&self, trust: &Trust, release: &ReleaseDetail) -> Result<PlannedTarget, Error> {
+    pub(crate) fn planned_target(
+        &self,
+        trust: &Trust,
+        release: &ReleaseDetail,
+    ) -> Result<PlannedTarget, Error> {
         let [artifact] = release.artifacts.as_slice() else {
-            return Err(Error::new(ErrorCode::InvalidRequest, "the release does not consist of one artifact"));
+            return Err(Error::new(
+                ErrorCode::InvalidRequest,
+                "the release does not consist of one artifact",
+            ));
         };
         let missing = || {
             Error::new(ErrorCode::PreconditionFailed, format!("{} is not published", artifact.target))
                 .hint("sign it, then publish it with `fleetseal release publish`")
         };
         let info = trust.targets.target(&artifact.target).ok_or_else(missing)?;
-        let custom = info.custom().filter(|custom| custom.release == release.row.id).ok_or_else(missing)?.clone();
+        let custom =
+            info.custom().filter(|custom| custom.release == release.row.id).ok_or_else(missing)?.clone();
         let now = self.now();
         let mut refused = None;
         let found = release.sealed.iter().rev().find_map(|sealed| {
@@ -169,7 +179,8 @@ impl App {
         list.filter.model = Some(target.custom.model.clone());
         list.page.limit = Some(PAGE);
         loop {
-            let page: Page<DeviceRow> = session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
+            let page: Page<DeviceRow> =
+                session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
             for row in page.rows {
                 if !request.devices.is_empty() && !request.devices.contains(&row.id) {
                     continue;
@@ -186,7 +197,11 @@ impl App {
         }
     }
 
-    async fn judge(&self, row: &DeviceRow, target: &PlannedTarget) -> Result<Result<Eligible, ExclusionReason>, Error> {
+    async fn judge(
+        &self,
+        row: &DeviceRow,
+        target: &PlannedTarget,
+    ) -> Result<Result<Eligible, ExclusionReason>, Error> {
         if row.state != DeviceState::Active {
             return Ok(Err(ExclusionReason::NotActive));
         }
@@ -227,8 +242,7 @@ impl App {
         detail: &DeviceDetail,
     ) -> Result<Eligible, ExclusionReason> {
         let session = self.session().await.map_err(|_| ExclusionReason::Untrusted)?;
-        let certificate =
-            session.verify_device(&row.certificate).map_err(|_| ExclusionReason::Untrusted)?;
+        let certificate = session.verify_device(&row.certificate).map_err(|_| ExclusionReason::Untrusted)?;
         if certificate.device_id() != row.id || *certificate.serial() != row.serial {
             return Err(ExclusionReason::Untrusted);
         }

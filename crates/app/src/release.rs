@@ -17,8 +17,8 @@ use model::{ArtifactId, Digest, ReleaseId, ReleaseState, Seconds, TargetName};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        AddSignature, ArtifactUpload, Page, PageRequest, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail,
-        ReleaseRow, UploadSealed, Verdict, WithdrawRelease, path,
+        AddSignature, ArtifactUpload, Page, PageRequest, PostReview, ProposeRelease, ReleaseArtifact,
+        ReleaseDetail, ReleaseRow, UploadSealed, Verdict, WithdrawRelease, path,
     },
 };
 use vault::KeyRole;
@@ -26,8 +26,8 @@ use vault::KeyRole;
 use crate::{
     App, Error,
     command::{
-        Handle, ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview, ReleaseSeal,
-        ReleaseShow, ReleaseSign, ReleaseWithdraw, ReleaseWithdrawPreview,
+        Handle, ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview,
+        ReleaseSeal, ReleaseShow, ReleaseSign, ReleaseWithdraw, ReleaseWithdrawPreview,
     },
     desk::Session,
     dto::{Commit, Effect, Preview, ProposeArtifact, ReleaseName, ReviewRelease, SealRelease},
@@ -107,8 +107,11 @@ impl Handle<ReleaseSign> for App {
         let proposed = proposed(&release)?;
         check_proposal(&trust, &release, proposed.signed())?;
         if proposed.signed().issued_at.is_none_or(|at| at > self.now() + CLOCK_SKEW) {
-            return Err(Error::new(ErrorCode::InvalidMetadata, "the proposal says that it was made in the future")
-                .hint("compare this computer's clock and the proposer's"));
+            return Err(Error::new(
+                ErrorCode::InvalidMetadata,
+                "the proposal says that it was made in the future",
+            )
+            .hint("compare this computer's clock and the proposer's"));
         }
         let key = vault.key(KeyRole::Targets)?;
         let public: [u8; 32] = key.public.as_slice().try_into().unwrap_or_default();
@@ -124,7 +127,8 @@ impl Handle<ReleaseSign> for App {
             Ok(signer.sign(proposed.signing_bytes())?)
         })
         .await?;
-        let signature = AddSignature { key_id: key_id.as_str().to_owned(), signature: Base64(signature.to_vec()) };
+        let signature =
+            AddSignature { key_id: key_id.as_str().to_owned(), signature: Base64(signature.to_vec()) };
         session.client.post(&path::signatures(request.release), &signature).await
     }
 }
@@ -136,7 +140,10 @@ impl Handle<ReleaseSeal> for App {
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
         let [artifact] = release.artifacts.as_slice() else {
-            return Err(Error::new(ErrorCode::InvalidRequest, "the release does not consist of one artifact"));
+            return Err(Error::new(
+                ErrorCode::InvalidRequest,
+                "the release does not consist of one artifact",
+            ));
         };
         let key = ContentKey::generate(&mut SystemRandom);
         let dir = self.workspace().dir().to_owned();
@@ -150,8 +157,11 @@ impl Handle<ReleaseSeal> for App {
         .await?;
         let SealedFile { plaintext, header, segments } = sealed;
         if plaintext != artifact.digest {
-            return Err(Error::new(ErrorCode::InvalidArtifact, format!("`{}` is not what was proposed", request.file))
-                .detail(format!("its SHA-256 is {plaintext}, the release's is {}", artifact.digest)));
+            return Err(Error::new(
+                ErrorCode::InvalidArtifact,
+                format!("`{}` is not what was proposed", request.file),
+            )
+            .detail(format!("its SHA-256 is {plaintext}, the release's is {}", artifact.digest)));
         }
         let now = self.now();
         let record =
@@ -171,7 +181,8 @@ impl Handle<ReleaseSeal> for App {
 
 impl Handle<ReleasePublishPreview> for App {
     async fn handle(&self, request: ReleaseName) -> Result<Preview, Error> {
-        let release: ReleaseDetail = self.session().await?.client.get(&path::release(request.release)).await?;
+        let release: ReleaseDetail =
+            self.session().await?.client.get(&path::release(request.release)).await?;
         let devices = self.summary().await?.devices.active;
         Ok(preview(
             format!("publish {} as targets version {}", release.row.version, release.targets_version),
@@ -194,9 +205,13 @@ impl Handle<ReleasePublish> for App {
 
 impl Handle<ReleaseWithdrawPreview> for App {
     async fn handle(&self, request: ReleaseName) -> Result<Preview, Error> {
-        let release: ReleaseDetail = self.session().await?.client.get(&path::release(request.release)).await?;
+        let release: ReleaseDetail =
+            self.session().await?.client.get(&path::release(request.release)).await?;
         Ok(preview(
-            format!("withdraw {}: nothing offers it any more, and no device begins to install it", release.row.version),
+            format!(
+                "withdraw {}: nothing offers it any more, and no device begins to install it",
+                release.row.version
+            ),
             vec![effect("artifacts are taken out of the metadata", release.artifacts.len() as u64)],
             &(release.row.state, release.targets_version),
         ))
@@ -240,7 +255,10 @@ fn proposed(release: &ReleaseDetail) -> Result<Signed<Targets>, Error> {
     let file = serde_json::json!({ "signatures": [], "signed": body }).to_string();
     let signed: Signed<Targets> = Signed::parse(file.as_bytes()).map_err(untrusted)?;
     if signed.signing_bytes() != release.targets.0 {
-        return Err(Error::new(ErrorCode::InvalidMetadata, "the proposed metadata is not in its canonical form"));
+        return Err(Error::new(
+            ErrorCode::InvalidMetadata,
+            "the proposed metadata is not in its canonical form",
+        ));
     }
     Ok(signed)
 }
@@ -253,15 +271,23 @@ fn check_proposal(trust: &Trust, release: &ReleaseDetail, proposed: &Targets) ->
     };
     let now = current(trust)?;
     if proposed.version != now.version + 1 {
-        return Err(refused(format!("it would become version {}, and {} is in force", proposed.version, now.version))
-            .hint("another release was published meanwhile: propose this one anew"));
+        return Err(refused(format!(
+            "it would become version {}, and {} is in force",
+            proposed.version, now.version
+        ))
+        .hint("another release was published meanwhile: propose this one anew"));
     }
     if proposed.issued_at.is_none_or(|at| proposed.expires != at + tuf::Role::Targets.life()) {
         return Err(refused("it lives longer or shorter than targets metadata may".into()));
     }
     let mine: BTreeSet<&TargetName> = release.artifacts.iter().map(|artifact| &artifact.target).collect();
     let others = |targets: &Targets| -> BTreeMap<TargetName, TargetFile> {
-        targets.targets.iter().filter(|(name, _)| !mine.contains(name)).map(|(n, f)| (n.clone(), f.clone())).collect()
+        targets
+            .targets
+            .iter()
+            .filter(|(name, _)| !mine.contains(name))
+            .map(|(n, f)| (n.clone(), f.clone()))
+            .collect()
     };
     if others(now) != others(proposed) {
         return Err(refused("it changes targets that are not part of this release".into()));
@@ -277,7 +303,10 @@ fn check_proposal(trust: &Trust, release: &ReleaseDetail, proposed: &Targets) ->
         }
         let requires = file.and_then(|file| file.custom.as_ref()).map(|custom| custom.requires.clone());
         if file != Some(&target_file(artifact, release.row.id, requires.unwrap_or_default())) {
-            return Err(refused(format!("{} is described otherwise than it would be signed", artifact.target)));
+            return Err(refused(format!(
+                "{} is described otherwise than it would be signed",
+                artifact.target
+            )));
         }
         check_rises(now, artifact)?;
     }
@@ -286,9 +315,12 @@ fn check_proposal(trust: &Trust, release: &ReleaseDetail, proposed: &Targets) ->
 
 /// Version and security counter must not fall behind what is already out for this model and component.
 fn check_rises(targets: &Targets, artifact: &ReleaseArtifact) -> Result<(), Error> {
-    let others = targets.targets.iter().filter(|(name, _)| **name != artifact.target).filter_map(|(_, file)| {
-        file.custom.as_ref().filter(|other| other.model == artifact.model && other.component == artifact.component)
-    });
+    let others =
+        targets.targets.iter().filter(|(name, _)| **name != artifact.target).filter_map(|(_, file)| {
+            file.custom
+                .as_ref()
+                .filter(|other| other.model == artifact.model && other.component == artifact.component)
+        });
     for other in others {
         if other.version >= artifact.version {
             return Err(Error::new(ErrorCode::InvalidArtifact, "the version does not rise")

@@ -9,7 +9,9 @@ use crate::{
         Handle, RolloutAbort, RolloutAbortPreview, RolloutDeployments, RolloutHold, RolloutList, RolloutOpen,
         RolloutPause, RolloutPreview, RolloutRenew, RolloutResume, RolloutShow, RolloutStart,
     },
-    dto::{Commit, ListDeployments, OpenAfter, PlanRollout, Preview, RenewedTickets, RolloutName, RolloutPlan},
+    dto::{
+        Commit, ListDeployments, OpenAfter, PlanRollout, Preview, RenewedTickets, RolloutName, RolloutPlan,
+    },
     release::{effect, expect_same, preview},
 };
 

@@ -47,7 +47,12 @@ const SEALERS: usize = 2;
 ///
 /// # Errors
 /// A file cannot be read or written, or the plaintext changed its length meanwhile.
-pub fn seal_file(from: &Path, to: &File, key: &ContentKey, random: &mut dyn Random) -> Result<SealedFile, Error> {
+pub fn seal_file(
+    from: &Path,
+    to: &File,
+    key: &ContentKey,
+    random: &mut dyn Random,
+) -> Result<SealedFile, Error> {
     let unreadable = |source: std::io::Error| Error::file("read", from, &source);
     let mut file = File::open(from).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, num::NonZero, sync::Arc, thread, time::SystemTime};
 
 use envelope::{
-    Action, ContentKey, Installation, Issued, SealedPayload, Statement, SystemRandom, Target, Ticket, sha256, ticket::issue_many,
+    Action, ContentKey, Installation, Issued, SealedPayload, Statement, SystemRandom, Target, Ticket, sha256,
+    ticket::issue_many,
 };
 use model::{DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        AddDeployments, AddedDeployments, DeploymentRow, DeviceDetail, NewDeployment, NewRollout, ReleaseDetail,
-        RolloutDetail, RolloutStep, path,
+        AddDeployments, AddedDeployments, DeploymentRow, DeviceDetail, NewDeployment, NewRollout,
+        ReleaseDetail, RolloutDetail, RolloutStep, path,
     },
 };
 use vault::{KeyRole, Vault};
@@ -86,8 +87,12 @@ impl App {
 
     /// Signs tickets anew for every deployment that waits.
     pub(crate) async fn renew(&self, rollout: RolloutId) -> Result<RenewedTickets, Error> {
-        self.reissue(rollout, |state| state == DeploymentState::Queued || state == DeploymentState::Offered, true)
-            .await
+        self.reissue(
+            rollout,
+            |state| state == DeploymentState::Queued || state == DeploymentState::Offered,
+            true,
+        )
+        .await
     }
 
     /// Signs a hold for every deployment that was offered and is not being installed.
@@ -148,7 +153,8 @@ impl App {
     /// The release's content key, as this vault's KEM key opens it.
     fn content_key(&self, vault: &Vault, target: &PlannedTarget) -> Result<Arc<ContentKey>, Error> {
         let key = vault.key(KeyRole::Kem)?;
-        let intent = vault.intent("rollout.open_key", target.name.as_str(), "to put it into tickets", self.now());
+        let intent =
+            vault.intent("rollout.open_key", target.name.as_str(), "to put it into tickets", self.now());
         let opened = vault.with_kem_secret(key.id, &intent, |secret| target.record.content_key(secret))?;
         let opened = opened.map_err(|source| {
             Error::because(ErrorCode::Forbidden, "this vault cannot open the release's content key", source)
@@ -162,9 +168,12 @@ impl App {
     fn times(&self, not_before: UnixTime, life: Seconds, target: &PlannedTarget) -> Result<Times, Error> {
         let issued_at = self.now();
         if issued_at >= target.targets_expire {
-            return Err(Error::new(ErrorCode::Untrusted, "this computer's clock is beyond the metadata in force")
-                .detail(format!("it says {issued_at}, and the metadata lapses at {}", target.targets_expire))
-                .hint("set the clock; if it is right, key holders must sign the metadata anew"));
+            return Err(Error::new(
+                ErrorCode::Untrusted,
+                "this computer's clock is beyond the metadata in force",
+            )
+            .detail(format!("it says {issued_at}, and the metadata lapses at {}", target.targets_expire))
+            .hint("set the clock; if it is right, key holders must sign the metadata anew"));
         }
         let life = Seconds(life.0.min(envelope::ticket::LIFE.0));
         Ok(Times { issued_at, not_before, not_after: not_before + life })
@@ -180,7 +189,10 @@ impl App {
             let reason = format!("{} tickets of phase {}", batch.len(), order.phase + 1);
             let action = if order.key.is_some() { "rollout.sign" } else { "rollout.hold" };
             let intent = vault.intent(action, &order.rollout.to_string(), &reason, self.now());
-            let plan = sha256(&serde_json::to_vec(&batch.iter().map(|device| device.device).collect::<Vec<_>>()).unwrap_or_default());
+            let plan = sha256(
+                &serde_json::to_vec(&batch.iter().map(|device| device.device).collect::<Vec<_>>())
+                    .unwrap_or_default(),
+            );
             // Each ticket takes two signatures: its own and its label's.
             let signer = vault.batch(key, &intent, plan, 2 * batch.len() as u64)?;
             let (order, devices) = (order.clone(), batch.to_vec());
@@ -192,7 +204,11 @@ impl App {
                     .collect::<Result<Vec<_>, Error>>()?;
                 let issued = issue_on_all_cores(&tickets, &signer, &devices)?;
                 signer.finish()?;
-                Ok(devices.iter().zip(issued).map(|(device, issued)| deployment(device, issued, order.phase)).collect())
+                Ok(devices
+                    .iter()
+                    .zip(issued)
+                    .map(|(device, issued)| deployment(device, issued, order.phase))
+                    .collect())
             })
             .await?;
             let added: AddedDeployments = session.client.post(&to, &AddDeployments { deployments }).await?;
@@ -270,7 +286,8 @@ fn issue_on_all_cores(
             .collect();
         let mut issued = Vec::with_capacity(tickets.len());
         for part in parts {
-            let part = part.join().map_err(|_| Error::new(ErrorCode::Internal, "signing stopped unexpectedly"))?;
+            let part =
+                part.join().map_err(|_| Error::new(ErrorCode::Internal, "signing stopped unexpectedly"))?;
             issued.extend(part?);
         }
         Ok(issued)

@@ -54,7 +54,10 @@ impl App {
         let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
         let theirs: Signed<Root> = Signed::parse(&bytes).map_err(untrusted)?;
         if theirs.signing_bytes() != mine.signing_bytes() {
-            return Err(Error::new(ErrorCode::Untrusted, "the backend serves another root than the one you joined by"));
+            return Err(Error::new(
+                ErrorCode::Untrusted,
+                "the backend serves another root than the one you joined by",
+            ));
         }
         mine.signed().verify(&theirs).map_err(untrusted)?;
         Ok(envelope::sha256(&bytes))
@@ -82,7 +85,9 @@ pub(crate) fn untrusted(source: envelope::tuf::Error) -> Error {
     let expired = matches!(source, envelope::tuf::Error::Expired { .. });
     let error = Error::because(ErrorCode::Untrusted, "the fleet's metadata does not verify", source);
     if expired {
-        error.hint("compare this computer's clock first; if it is right, key holders must sign the metadata anew")
+        error.hint(
+            "compare this computer's clock first; if it is right, key holders must sign the metadata anew",
+        )
     } else {
         error.hint("nothing was changed; ask another key holder whether they see the same")
     }

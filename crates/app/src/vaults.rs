@@ -36,7 +36,8 @@ impl Handle<VaultCreate> for App {
         let vault = blocking(move || {
             let params = if request.light { Params::floor() } else { Params::calibrate()? };
             let vault = Vault::create(&dir, request.holder, request.passphrase.expose(), params, now)?;
-            vault.generate(&HOLDER_KEYS, &vault.intent("vault.create", "vault", "a key holder's keys", now))?;
+            vault
+                .generate(&HOLDER_KEYS, &vault.intent("vault.create", "vault", "a key holder's keys", now))?;
             Ok(vault)
         })
         .await?;
@@ -156,7 +157,11 @@ fn status(vault: &Vault) -> VaultStatus {
     let key = |key: vault::KeyInfo| VaultKey {
         role: key.role.as_str().to_owned(),
         algorithm: format!("{:?}", key.role.algorithm()).to_lowercase(),
-        public: if key.verifying_key().is_some() || key.kem_key().is_some() { hex(&key.public) } else { String::new() },
+        public: if key.verifying_key().is_some() || key.kem_key().is_some() {
+            hex(&key.public)
+        } else {
+            String::new()
+        },
     };
     VaultStatus {
         holder: vault.holder(),

@@ -126,7 +126,11 @@ pub fn default_workspace() -> Result<PathBuf, Error> {
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(|source| Error::file("read", path, &source))?;
     serde_json::from_slice(&bytes).map_err(|source| {
-        Error::because(ErrorCode::InvalidRequest, format!("`{}` is not what it should be", path.display()), source)
+        Error::because(
+            ErrorCode::InvalidRequest,
+            format!("`{}` is not what it should be", path.display()),
+            source,
+        )
     })
 }
 
@@ -135,7 +139,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 /// # Errors
 /// It cannot be written.
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let bytes = serde_json::to_vec_pretty(value).map_err(|source| Error::internal("failed to write JSON", source))?;
+    let bytes =
+        serde_json::to_vec_pretty(value).map_err(|source| Error::internal("failed to write JSON", source))?;
     replace(path, &bytes)
 }
 
@@ -158,8 +163,13 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source: std::io::Error| Error::file("write", path, &source);
     let beside = path.with_extension("new");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&beside, path).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,3 +1,86 @@
-//! Fleetseal on the command line.
+//! Fleetseal on the command line: the same commands that the screens have, for scripts and servers.
 
-fn main() {}
+mod args;
+mod demo;
+mod device;
+mod fleet;
+mod link;
+mod output;
+mod parse;
+mod passphrase;
+mod release;
+mod rollout;
+mod serve;
+mod sim;
+mod vault;
+
+use std::process::ExitCode;
+
+use app::{App, Error};
+use args::{Area, Args};
+use clap::{CommandFactory as _, Parser as _};
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let output = Output::new(args.json);
+    app::harden();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return output.failure(&Error::internal("the runtime could not be started", source)),
+    };
+    match runtime.block_on(run(args, &output)) {
+        Ok(code) => code,
+        Err(error) => output.failure(&error),
+    }
+}
+
+async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
+    let Args { workspace, passphrase_fd, yes, area, .. } = args;
+    let open = || {
+        let dir = workspace.clone().map_or_else(app::default_workspace, Ok)?;
+        let app = App::open(&dir)?;
+        Ok::<_, Error>(Session { app, output, passphrase_fd, yes })
+    };
+    match area {
+        Area::Vault(verb) => vault::run(&open()?, verb).await,
+        Area::Fleet(verb) => fleet::run(&open()?, verb).await,
+        Area::Device(verb) => device::run(&open()?, verb).await,
+        Area::Release(verb) => release::run(&open()?, verb).await,
+        Area::Rollout(verb) => rollout::run(&open()?, verb).await,
+        Area::Link(verb) => link::run(&open()?, verb).await,
+        Area::Serve(verb) => serve::run(output, verb).await,
+        Area::Demo(options) => return demo::run(output, options).await,
+        Area::Sim(options) => sim::run(&open()?, options).await,
+        Area::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "fleetseal", &mut std::io::stdout());
+            Ok(())
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One invocation in one workspace.
+struct Session<'a> {
+    app: App,
+    output: &'a Output,
+    passphrase_fd: Option<i32>,
+    yes: bool,
+}
+
+impl Session<'_> {
+    /// Asks for the passphrase and unlocks the vault.
+    async fn unlock(&self) -> Result<(), Error> {
+        let passphrase = passphrase::ask("Passphrase", self.passphrase_fd)?;
+        self.app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase }).await.map(drop)
+    }
+
+    /// Shows what a dangerous command would do, and asks.
+    fn confirm(&self, preview: &app::dto::Preview) -> Result<(), Error> {
+        self.output.preview(preview);
+        if self.yes || passphrase::confirm("Go ahead?") {
+            return Ok(());
+        }
+        Err(Error::new(app::ErrorCode::Canceled, "nothing was done").hint("repeat it with --yes to go ahead"))
+    }
+}

@@ -1,11 +1,12 @@
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use agent::{
-    Blob, Device, EnrolmentToken, Error, Event, Exit, Fitting, MemoryStorage, Pace, Parts, Settings, Storage, SystemClock,
-    SystemRandom,
+    Blob, Device, EnrolmentToken, Error, Event, Exit, Fitting, MemoryStorage, Pace, Parts, Settings, Storage,
+    SystemClock, SystemRandom,
 };
 use model::{
-    Component, DeviceId, HardwareRevision, InstallerName, ModelName, SecurityCounter, Serial, UnixTime, Version,
+    Component, DeviceId, HardwareRevision, InstallerName, ModelName, SecurityCounter, Serial, UnixTime,
+    Version,
 };
 use tokio_util::sync::CancellationToken;
 

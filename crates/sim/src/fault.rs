@@ -16,6 +16,11 @@ pub enum Fault {
         /// Counted over the connection that is cut.
         after_bytes: u64,
     },
+    /// Something on its line, such as a gateway, alters one byte once, after so many came in.
+    Garbled {
+        /// Counted over the connection that it happens to.
+        after_bytes: u64,
+    },
     /// It receives its offer, and then its requests do not get through for so many milliseconds: long
     /// enough for the link to lapse.
     LinkLapses {

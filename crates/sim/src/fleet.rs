@@ -205,7 +205,9 @@ impl Shared {
             Event::Push { open: false } => tally.listening = tally.listening.saturating_sub(1),
             Event::Trouble { .. } => tally.troubles += 1,
             Event::Refused { code, .. } => *tally.refused.entry(code.clone()).or_default() += 1,
-            Event::Deployment { state, .. } => *tally.reached.entry(state.as_str().to_owned()).or_default() += 1,
+            Event::Deployment { state, .. } => {
+                *tally.reached.entry(state.as_str().to_owned()).or_default() += 1
+            }
             Event::Staged { bytes, total_bytes, .. } if bytes == total_bytes => tally.staged_bytes += bytes,
             _ => {}
         });

@@ -56,8 +56,13 @@ impl Intruder {
     ///
     /// # Errors
     /// There is no usable root.
-    pub fn with_identity(identity: &Identity, roots: &[CertificateDer<'_>], address: &str) -> io::Result<Self> {
-        let tls = ClientTls::fleet(identity, roots, Time::Clock(Arc::new(SystemClock))).map_err(io::Error::other)?;
+    pub fn with_identity(
+        identity: &Identity,
+        roots: &[CertificateDer<'_>],
+        address: &str,
+    ) -> io::Result<Self> {
+        let tls = ClientTls::fleet(identity, roots, Time::Clock(Arc::new(SystemClock)))
+            .map_err(io::Error::other)?;
         Ok(Self { tls, address: address.to_owned() })
     }
 
@@ -66,7 +71,8 @@ impl Intruder {
     /// # Errors
     /// Nothing came back: the handshake was refused, or the connection closed.
     pub async fn get(&self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address), b"").await
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address), b"")
+            .await
     }
 
     /// Posts JSON.
@@ -86,7 +92,8 @@ impl Intruder {
     async fn send(&self, head: &str, body: &[u8]) -> io::Result<Answer> {
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
         let stream = TcpStream::connect(&self.address).await?;
-        let mut stream = self.tls.connect(host.trim_matches(['[', ']']), stream).await.map_err(io::Error::other)?;
+        let mut stream =
+            self.tls.connect(host.trim_matches(['[', ']']), stream).await.map_err(io::Error::other)?;
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body).await?;
         stream.flush().await?;
@@ -114,7 +121,9 @@ fn parse(answer: &[u8]) -> io::Result<Answer> {
 fn unchunk(mut body: &[u8]) -> Vec<u8> {
     let mut joined = Vec::new();
     while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
-        let size = std::str::from_utf8(&body[..end]).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let size = std::str::from_utf8(&body[..end])
+            .ok()
+            .and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
         let Some(size @ 1..) = size else { break };
         let from = end + 2;
         let to = (from + size).min(body.len());

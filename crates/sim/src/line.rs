@@ -69,6 +69,9 @@ impl Dial for Line {
                 Fault::CutOff { after_bytes } => {
                     Box::new(CutOff { stream, left: after_bytes, cut: Arc::clone(&self.cut) })
                 }
+                Fault::Garbled { after_bytes } => {
+                    Box::new(Garbled { stream, left: after_bytes, done: Arc::clone(&self.cut) })
+                }
                 Fault::LinkLapses { .. } => {
                     Box::new(Gated { stream, wait: None, open: self.gate.open.subscribe() })
                 }
@@ -91,6 +94,13 @@ struct CutOff {
     cut: Arc<AtomicBool>,
 }
 
+/// Alters one byte once, after so many came in.
+struct Garbled {
+    stream: Box<dyn Stream>,
+    left: u64,
+    done: Arc<AtomicBool>,
+}
+
 /// Writes only while its gate is open.
 struct Gated {
     stream: Box<dyn Stream>,
@@ -99,7 +109,11 @@ struct Gated {
 }
 
 impl AsyncRead for Slow {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         ready!(self.pause.as_mut().poll(cx));
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
@@ -111,7 +125,11 @@ impl AsyncRead for Slow {
 }
 
 impl AsyncRead for CutOff {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let came = (buf.filled().len() - before) as u64;
@@ -124,8 +142,31 @@ impl AsyncRead for CutOff {
     }
 }
 
+impl AsyncRead for Garbled {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let came = &mut buf.filled_mut()[before..];
+        let count = came.len() as u64;
+        if count > self.left && !self.done.swap(true, Ordering::Relaxed) {
+            let middle = came.len() / 2;
+            came[middle] ^= 1;
+        }
+        self.left = self.left.saturating_sub(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Gated {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
@@ -179,4 +220,4 @@ macro_rules! writes_through {
     )*};
 }
 
-writes_through!(Slow CutOff);
+writes_through!(Slow CutOff Garbled);

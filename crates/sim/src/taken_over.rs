@@ -73,9 +73,12 @@ impl TakenOver {
         device: DeviceId,
     ) -> Result<Self, TakenOverError> {
         let keys = |source: Box<dyn std::error::Error + Send + Sync>| TakenOverError::Keys { source };
-        let read = |name: &str| std::fs::read(data.join("keys").join(name)).map_err(|source| keys(source.into()));
-        let seed: [u8; 32] =
-            read("link")?.as_slice().try_into().map_err(|source: std::array::TryFromSliceError| keys(source.into()))?;
+        let read =
+            |name: &str| std::fs::read(data.join("keys").join(name)).map_err(|source| keys(source.into()));
+        let seed: [u8; 32] = read("link")?
+            .as_slice()
+            .try_into()
+            .map_err(|source: std::array::TryFromSliceError| keys(source.into()))?;
         let identity = Identity::from_pkcs8(chain, &read("tls")?).map_err(|source| keys(source.into()))?;
         let tls =
             ServerTls::new(&identity, roots, Arc::new(SystemClock)).map_err(|source| keys(source.into()))?;
@@ -137,7 +140,8 @@ impl Lies {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let at = request.uri().path().to_owned();
         let range = request.headers().get("range").and_then(|range| range.to_str().ok()).map(str::to_owned);
-        let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body =
+            request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let answer = match at.as_str() {
             path::CHECK_IN => self.check_in(&body),
             path::REPORTS => self.take_reports(&body),

@@ -1,6 +1,6 @@
 use model::{
-    Component, DeploymentState, DeviceId, FailureThreshold, Gate, MaintenanceWindow, Percent, Policy, RateLimit,
-    ReleaseId, RolloutId, Seconds, TargetName, UnixTime, Version,
+    Component, DeploymentState, DeviceId, FailureThreshold, Gate, MaintenanceWindow, Percent, Policy,
+    RateLimit, ReleaseId, RolloutId, Seconds, TargetName, UnixTime, Version,
 };
 use protocol::operator::PageRequest;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,378 @@
+//! The backend is taken over: first it shows a desktop keys of its own, then it lies to a device with
+//! every online key that the real one has.
+
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+
+use agent::Event;
+use envelope::{
+    Ed25519Key, KemSecret, P256Key, SystemRandom,
+    tuf::{Role, Signed, Snapshot, Targets, Timestamp},
+};
+use model::{DeploymentId, DeviceId, Gate, Percent, ReleaseId, Seconds, UnixTime};
+use pki::{Ca, CaCertificate, CaKind, CaProfile, CertificateDer, Csr, DeviceProfile, RootProfile};
+use protocol::{
+    Base64, ErrorCode,
+    device::{Offer, path as device_path},
+};
+use rusqlite::{Connection, params};
+use sim::{SimDevice, TakenOver};
+use tokio::sync::mpsc;
+
+use super::{
+    field::{ALPHA, BETA, GAMMA, Running},
+    rules::{Rule, Rules},
+    stage::Stage,
+};
+use crate::{
+    Error, Founding, Shutdown,
+    command::{RolloutPreview, RolloutStart},
+    dto::{Commit, ExclusionReason, PhaseSize, PlanRollout, Size},
+    signer::Ecdsa,
+    trust::untrusted,
+    workspace::read_json,
+};
+
+/// Files below `/v1/tuf/`, by their path there.
+type Files = BTreeMap<String, Vec<u8>>;
+type Line<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// How long a device is watched for one lie.
+const WATCH: Duration = Duration::from_secs(10);
+
+pub(crate) async fn play(
+    stage: &mut Stage,
+    mut field: Running,
+    first: ReleaseId,
+    rules: &Rules<'_>,
+    line: Line<'_>,
+) -> Result<(), Error> {
+    field.stop().await;
+    let before = metadata(stage).await?;
+    let file = stage.dir.join("small-update");
+    fs::write(&file, b"a second update, signed for an hour from now\n")
+        .map_err(|source| Error::file("write", &file, &source))?;
+    let release = stage.release(&file, "1.2.0", rules, line).await?;
+    let (alpha, beta) = (field.ids[ALPHA], field.ids[BETA]);
+    let later = plan(release, vec![alpha, beta], Some(stage.alice.now() + Seconds::hours(1)));
+    let preview = stage.alice.run::<RolloutPreview>(later.clone()).await?;
+    stage.alice.run::<RolloutStart>(Commit { request: later, token: preview.token }).await?;
+    line("a rollout of 1.2.0 is signed, to begin in an hour".into());
+    // One honest look at the new metadata.
+    let device = Arc::clone(&field.devices[ALPHA]);
+    watch(&device, |event| matches!(event, Event::CheckedIn { .. })).await;
+    let now = metadata(stage).await?;
+
+    stage.stop().await?;
+    let tickets = tickets(stage)?;
+    swap_keys(stage, &field, release, rules).await?;
+    stage.stop().await?;
+    line("the backend is down; its keys and its disk are the attacker's".into());
+
+    let founding: Founding = read_json(&stage.founding)?;
+    let (chain, roots) = founding.server_chain();
+    let taken = TakenOver::start(&stage.config.data, chain, &roots, stage.listen().await?, alpha)
+        .map_err(|source| Error::internal("the backend could not be taken over", source))?;
+    let attacker = Attacker { stage, taken: &taken, device: &device };
+
+    // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
+    attacker.publish(&before, attacker.targets(&before)?)?;
+    let trouble =
+        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
+    let held = matches!(trouble, Some(Event::Trouble { .. }));
+    rules.tried(
+        Rule::R13,
+        "serve yesterday's targets under fresh timestamps, signed with stolen keys",
+        held,
+        format!("{trouble:?}"),
+    );
+
+    // A release that the attacker signed alone.
+    let mut forged = attacker.targets(&now)?.signed().next(UnixTime::from_secs(stage.alice.now().as_secs()));
+    forged.targets.retain(|name, _| name.as_str().starts_with("trust/"));
+    let mut forged = Signed::new(forged).map_err(untrusted)?;
+    forged.sign(&Ed25519Key::generate(&mut SystemRandom))?;
+    attacker.publish(&now, forged)?;
+    let trouble =
+        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
+    let held = matches!(trouble, Some(Event::Trouble { .. }));
+    rules.tried(
+        Rule::R10,
+        "serve targets that no release key signed, with stolen timestamp keys",
+        held,
+        format!("{trouble:?}"),
+    );
+
+    // From here on with the true metadata, for the offers themselves to be judged.
+    attacker.publish(&now, attacker.targets(&now)?)?;
+    let ticket = |device: DeviceId, release: ReleaseId| {
+        tickets
+            .iter()
+            .find(|ticket| ticket.device == device && ticket.release == release)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "the attacker found no ticket in the database"))
+    };
+    let lies = [
+        (Rule::R11, "hand a device the ticket of another", ticket(beta, release)?, None),
+        (Rule::R13, "hand a device a ticket that it has used", ticket(alpha, first)?, None),
+        (
+            Rule::R13,
+            "start a phase an hour before its signed time, with a clock that lies",
+            ticket(alpha, release)?,
+            Some(stage.alice.now() + Seconds::hours(2)),
+        ),
+    ];
+    for (rule, tried, ticket, clock) in lies {
+        if let Some(clock) = clock {
+            taken.pretend(clock);
+        }
+        taken.offer(vec![ticket.offer()]);
+        let answer =
+            watch(&device, |event| matches!(event, Event::Refused { .. } | Event::Deployment { .. })).await;
+        let held = matches!(answer, Some(Event::Refused { .. }));
+        let outcome = match &answer {
+            Some(Event::Refused { code, .. }) => format!("the device refused: {code}"),
+            other => format!("{other:?}"),
+        };
+        rules.tried(rule, tried, held, outcome);
+    }
+    taken.stop();
+    Ok(())
+}
+
+/// What the attacker works with.
+struct Attacker<'a> {
+    stage: &'a Stage,
+    taken: &'a TakenOver,
+    device: &'a SimDevice,
+}
+
+impl Attacker<'_> {
+    /// The targets metadata among these files.
+    fn targets(&self, files: &Files) -> Result<Signed<Targets>, Error> {
+        let newest = files.iter().filter(|(path, _)| path.ends_with(".targets.json")).next_back();
+        let (_, bytes) = newest
+            .ok_or_else(|| Error::new(ErrorCode::Internal, "there is no targets metadata to lie with"))?;
+        Signed::parse(bytes).map_err(untrusted)
+    }
+
+    /// Serves these files, with `targets` under snapshot and timestamp that are as new as can be.
+    fn publish(&self, files: &Files, targets: Signed<Targets>) -> Result<(), Error> {
+        let key = |name: &str| {
+            let path = self.stage.config.data.join("keys").join(name);
+            let seed = fs::read(&path).map_err(|source| Error::file("read", &path, &source))?;
+            let seed: [u8; 32] = seed
+                .try_into()
+                .map_err(|_| Error::new(ErrorCode::Internal, "a stolen key cannot be read"))?;
+            Ok::<_, Error>(Ed25519Key::from_seed(&seed))
+        };
+        let now = self.stage.alice.now();
+        // Above every version that the device has seen.
+        let version = now.as_secs() + 3_600;
+        let mut snapshot = Signed::new(Snapshot::new(version, now, &targets)).map_err(untrusted)?;
+        snapshot.sign(&key("snapshot")?)?;
+        let mut timestamp = Signed::new(Timestamp::new(version, now, &snapshot)).map_err(untrusted)?;
+        timestamp.sign(&key("timestamp")?)?;
+        for (path, bytes) in files {
+            self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.clone());
+        }
+        let serve = |path: String, bytes: &[u8]| {
+            self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.to_vec())
+        };
+        serve(Role::Targets.path(targets.signed().version), targets.raw());
+        serve(Role::Snapshot.path(version), snapshot.raw());
+        serve(Role::Timestamp.path(version), timestamp.raw());
+        tracing::debug!(serial = %self.device.plan().serial, "the attacker publishes");
+        Ok(())
+    }
+}
+
+/// Switches a device on and waits for something to happen on it.
+async fn watch(device: &SimDevice, wanted: impl Fn(&Event) -> bool) -> Option<Event> {
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let told = Shutdown::new();
+    let observer = Box::new(move |event: &Event| drop(sender.send(event.clone())));
+    let seen = async {
+        while let Some(event) = events.recv().await {
+            if wanted(&event) {
+                return Some(event);
+            }
+        }
+        None
+    };
+    let run = device.run(told.clone(), observer);
+    tokio::select! {
+        seen = tokio::time::timeout(WATCH, seen) => seen.ok().flatten(),
+        _ = run => None,
+    }
+}
+
+/// Every file of the metadata that is in force.
+async fn metadata(stage: &Stage) -> Result<Files, Error> {
+    let session = stage.alice.session().await?;
+    let trust = stage.alice.trust().await?;
+    let mut paths = vec![Role::Root.path(1)];
+    paths.extend(trust.state.snapshot().map(|file| Role::Snapshot.path(file.signed().version)));
+    paths.extend(trust.state.targets().map(|file| Role::Targets.path(file.signed().version)));
+    let keys = envelope::TrustKeys::TARGET.parse().expect("a constant target name parses");
+    paths.extend(trust.targets.target(&keys).map(|target| format!("targets/{}", target.path())));
+    let mut files = Files::new();
+    for path in paths {
+        if let Some(bytes) = session.client.file(&format!("{}{path}", device_path::TUF), 1 << 22).await? {
+            files.insert(path, bytes);
+        }
+    }
+    Ok(files)
+}
+
+/// A ticket as it lies in the backend's database.
+#[derive(Clone)]
+struct Stored {
+    device: DeviceId,
+    release: ReleaseId,
+    deployment: DeploymentId,
+    label: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+impl Stored {
+    fn offer(self) -> Offer {
+        Offer {
+            deployment: self.deployment,
+            sealed_ticket: Base64(self.sealed),
+            label: Base64(self.label),
+            sealed_link: None,
+        }
+    }
+}
+
+fn tickets(stage: &Stage) -> Result<Vec<Stored>, Error> {
+    let file = database(stage)?;
+    let sql = "SELECT device.id, rollout.release, deployment.id, ticket.label, ticket.sealed FROM ticket
+               JOIN deployment ON deployment.n = ticket.deployment
+               JOIN device ON device.n = deployment.device
+               JOIN rollout ON rollout.n = deployment.rollout";
+    let mut query = file.prepare(sql).map_err(failed)?;
+    let rows = query.query_map([], |row| {
+        Ok(Stored {
+            device: DeviceId::new(row.get(0)?),
+            release: ReleaseId::new(row.get(1)?),
+            deployment: DeploymentId::new(row.get(2)?),
+            label: row.get(3)?,
+            sealed: row.get(4)?,
+        })
+    });
+    rows.map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+}
+
+/// The backend hands out a device's certificate with a KEM key of its own in it, to read the content key.
+async fn swap_keys(
+    stage: &mut Stage,
+    field: &Running,
+    release: ReleaseId,
+    rules: &Rules<'_>,
+) -> Result<(), Error> {
+    let device = field.ids[GAMMA];
+    let plan_of = field.devices[GAMMA].plan().clone();
+    let forged = forge(stage, device, &plan_of)?;
+    let file = database(stage)?;
+    let original: Vec<u8> = file
+        .query_row("SELECT certificate FROM device WHERE id = ?1", [device.as_bytes()], |row| row.get(0))
+        .map_err(failed)?;
+    let put = "UPDATE device SET certificate = ?2 WHERE id = ?1";
+    file.execute(put, params![device.as_bytes(), forged]).map_err(failed)?;
+    drop(file);
+    let listener = stage.listen().await?;
+    stage.start(listener);
+    let preview = stage.alice.run::<RolloutPreview>(plan(release, vec![device], None)).await;
+    let (held, outcome) = match &preview {
+        Err(error) => (true, format!("no ticket is signed for it: {error}")),
+        Ok(plan) => {
+            let excluded =
+                plan.excluded.iter().any(|exclusion| exclusion.reason == ExclusionReason::Untrusted);
+            (excluded && plan.devices == 0, format!("{:?}", plan.excluded))
+        }
+    };
+    rules.tried(
+        Rule::R8,
+        "hand a desktop a certificate with the backend's own KEM key, to read the update",
+        held,
+        outcome,
+    );
+    stage.stop().await?;
+    database(stage)?.execute(put, params![device.as_bytes(), original]).map_err(failed)?;
+    let listener = stage.listen().await?;
+    stage.start(listener);
+    Ok(())
+}
+
+/// A certificate that says all that the real one says, but by a CA of the attacker's own and with the
+/// attacker's KEM key.
+fn forge(stage: &Stage, device: DeviceId, plan: &sim::Plan) -> Result<Vec<u8>, Error> {
+    let now = stage.alice.now();
+    let random = &mut SystemRandom;
+    let (root_key, ca_key, key) = (P256Key::generate()?, P256Key::generate()?, P256Key::generate()?);
+    let organization = "Fleetseal Demo".parse()?;
+    let root = RootProfile { organization }.issue(&Ecdsa(&root_key), random, now)?;
+    let root = CaCertificate::parse(&root)?;
+    let root_signer = Ecdsa(&root_key);
+    let domain = "attacker.example".parse().map_err(|source| Error::internal("a constant domain", source))?;
+    let kind = CaKind::Devices("line-1".parse().expect("a constant parses"));
+    let point = pki::P256Signer::public_key_sec1(&Ecdsa(&ca_key));
+    let profile = CaProfile { kind, domain, not_after: UnixTime::MAX };
+    let ca =
+        profile.issue(&pki::P256PublicKey::from_sec1(point)?, &Ca::new(&root, &root_signer)?, random, now)?;
+    let ca = CaCertificate::parse(&ca)?;
+    let kem = KemSecret::generate(random)?.public();
+    let csr = pki::request::build(&Ecdsa(&key), &kem.0, Some(&plan.serial))
+        .map_err(|source| Error::internal("the attacker's request could not be made", source))?;
+    let profile = DeviceProfile {
+        device,
+        serial: plan.serial.clone(),
+        model: plan.model.clone(),
+        not_after: UnixTime::MAX,
+        certificate_serial: pki::certificate_serial([9; 16]),
+    };
+    let ca_signer = Ecdsa(&ca_key);
+    Ok(profile.issue(&Csr::parse(&csr)?, &Ca::new(&ca, &ca_signer)?, now)?.to_vec())
+}
+
+impl Founding {
+    /// The backend's certificate chain and the fleet's roots, DER.
+    pub(crate) fn server_chain(&self) -> (Vec<CertificateDer<'static>>, Vec<CertificateDer<'static>>) {
+        let der = |bytes: &Base64| CertificateDer::from(bytes.0.clone());
+        let servers = self.issuing_cas.iter().filter(|der| {
+            CaCertificate::parse(der).is_ok_and(|ca| matches!(ca.role(), pki::CaRole::Servers))
+        });
+        let chain = std::iter::once(&self.server_certificate).chain(servers).chain([&self.ca_root]).map(der);
+        (chain.collect(), vec![der(&self.ca_root)])
+    }
+}
+
+fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) -> PlanRollout {
+    PlanRollout {
+        release,
+        devices,
+        phases: vec![PhaseSize {
+            size: Size::Rest,
+            success: Percent::ALL,
+            soak: Seconds(0),
+            gate: Gate::Continue,
+        }],
+        failure: model::FailureThreshold { share: Percent::ALL, minimum_sample: 1 },
+        device_timeout: Seconds::hours(1),
+        retries: 0,
+        rate: None,
+        window: None,
+        link_life: Seconds::minutes(10),
+        ticket_life: Seconds::days(1),
+        start_at,
+    }
+}
+
+fn database(stage: &Stage) -> Result<Connection, Error> {
+    Connection::open(stage.config.data.join("fleet.sqlite")).map_err(failed)
+}
+
+fn failed(source: rusqlite::Error) -> Error {
+    Error::internal("the attacker could not use the database", source)
+}

@@ -1,0 +1,458 @@
+//! The rollout, and what is tried against links and devices while it runs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Read as _,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use agent::{Blob, Storage as _};
+use envelope::{KemSecret, P256Key, Recipient, SystemRandom};
+use model::{
+    DeploymentState, DeviceId, FailureThreshold, Gate, LinkId, Percent, ReleaseId, RolloutId, RolloutState,
+    Seconds, planner::Counts,
+};
+use protocol::{
+    Base64, ErrorCode,
+    device::{CheckInRequest, CheckInResponse, link_path, path as device_path, segments_path},
+    operator::{DeploymentRow, LinkCounts, RolloutDetail},
+};
+use sim::Intruder;
+use tls::CertificateDer;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::sleep,
+};
+
+use super::{
+    Scene,
+    field::{self, LINK_LIFE, Running},
+    rules::{Rule, Rules},
+    stage::Stage,
+};
+use crate::{
+    Error,
+    command::{
+        DeviceRevoke, DeviceRevokePreview, FleetShow, LinkList, RolloutDeployments, RolloutPreview,
+        RolloutShow, RolloutStart,
+    },
+    dto::{
+        Commit, DeviceName, ListDeployments, ListLinks, Nothing, PageRequest, PhaseSize, PlanRollout,
+        RevokeDevice, RolloutName, Size,
+    },
+    signer::Ecdsa,
+};
+
+/// How the main rollout ended.
+pub(crate) struct Outcome {
+    pub(crate) counts: Counts,
+    pub(crate) links: LinkCounts,
+    /// What is not where it should be.
+    pub(crate) astray: Vec<String>,
+}
+
+/// How long the rollout may take.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+pub(crate) async fn rollout(
+    stage: &Stage,
+    field: &mut Running,
+    release: ReleaseId,
+    rules: &Rules<'_>,
+    watch: &(dyn Fn(Scene) + Send + Sync),
+) -> Result<Outcome, Error> {
+    let alice = &stage.alice;
+    let request = plan(release);
+    let planned = alice.run::<RolloutPreview>(request.clone()).await?;
+    watch(Scene::Line {
+        text: format!(
+            "{} devices in {} phases; each gets a ticket of its own, signed and sealed",
+            planned.devices,
+            planned.policy.phases.len()
+        ),
+    });
+    let started = alice.run::<RolloutStart>(Commit { request, token: planned.token }).await?;
+    let rollout = RolloutName { rollout: started.row.id };
+
+    strangers(stage, rules).await?;
+    revoke(stage, field, rules).await?;
+    let mut seen = Links::default();
+    let mut cloned = false;
+    let deadline = Instant::now() + PATIENCE;
+    let detail = loop {
+        let detail = alice.run::<RolloutShow>(rollout).await?;
+        let links = alice.run::<FleetShow>(Nothing {}).await?.links;
+        watch(Scene::Rollout { counts: detail.row.counts, links });
+        seen.look(stage, field, rules).await?;
+        if !cloned {
+            cloned = clone(stage, field, rules).await?;
+        }
+        match detail.row.state {
+            state if state.ended() => break detail,
+            RolloutState::Paused => {
+                let why = format!("{:?}", detail.pause_cause);
+                return Err(Error::new(ErrorCode::Refused, "the rollout paused by itself").detail(why));
+            }
+            _ if Instant::now() > deadline => {
+                let stuck = stuck(stage, rollout.rollout).await?;
+                return Err(Error::new(ErrorCode::Timeout, "the rollout did not end in time").detail(stuck));
+            }
+            _ => sleep(Duration::from_millis(250)).await,
+        }
+    };
+    let rows = deployments(stage, rollout.rollout).await?;
+    let links = alice.run::<FleetShow>(Nothing {}).await?.links;
+    afterwards(stage, field, &rows, &seen, links, rules).await?;
+    Ok(Outcome { counts: detail.row.counts, links, astray: astray(field, &detail, &rows, stage) })
+}
+
+fn plan(release: ReleaseId) -> PlanRollout {
+    let share = |percent: u8| Percent::new(percent).expect("a constant share is at most 100");
+    let phase =
+        |size, success| PhaseSize { size, success: share(success), soak: Seconds(1), gate: Gate::Continue };
+    PlanRollout {
+        release,
+        devices: Vec::new(),
+        phases: vec![phase(Size::Devices(5), 20), phase(Size::Percent(share(40)), 50), phase(Size::Rest, 0)],
+        failure: FailureThreshold { share: share(30), minimum_sample: 10 },
+        device_timeout: Seconds::minutes(3),
+        retries: 1,
+        rate: None,
+        window: None,
+        link_life: LINK_LIFE,
+        ticket_life: Seconds::days(1),
+        start_at: None,
+    }
+}
+
+/// Those who have no certificate of the fleet.
+async fn strangers(stage: &Stage, rules: &Rules<'_>) -> Result<(), Error> {
+    let address = stage.address();
+    let plain = async {
+        let mut stream = TcpStream::connect(&address).await?;
+        stream.write_all(b"GET /v1/operator/fleet HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    let answer = plain.await.unwrap_or_default();
+    rules.tried(
+        Rule::R1,
+        "speak HTTP without TLS",
+        !answer.starts_with(b"HTTP/"),
+        "no HTTP answer came back",
+    );
+
+    let key = P256Key::generate()?;
+    let certificate = pki::self_signed(&Ecdsa(&key), &mut SystemRandom)?;
+    let wrong = |source| Error::internal("a stranger could not be made", source);
+    let identity = tls::Identity::from_pkcs8(vec![certificate], &key.to_pkcs8()?).map_err(wrong)?;
+    let root = CertificateDer::from(stage.alice.session().await?.membership.ca_root.0.clone());
+    let stranger = Intruder::with_identity(&identity, &[root], &address)
+        .map_err(|source| Error::internal("a stranger could not be made", source))?;
+    let answer = stranger.get("/v1/operator/fleet").await;
+    let outcome = answer
+        .as_ref()
+        .map_or_else(|error| format!("the handshake failed: {error}"), |a| a.status.to_string());
+    rules.tried(Rule::R1, "connect with a certificate that nobody issued", answer.is_err(), outcome);
+    Ok(())
+}
+
+/// A device loses its place in the fleet in the middle of a rollout.
+async fn revoke(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(), Error> {
+    let device = field.ids[field::REVOKED];
+    revoke_device(stage, device, "lost in the demo").await?;
+    let storage = field.devices[field::REVOKED].storage();
+    let answer = intruder(&storage)?.post(device_path::CHECK_IN, &check_in(1_000)).await;
+    let held = answer.as_ref().map_or(true, |answer| answer.status == 403);
+    let outcome = answer
+        .map_or_else(|error| error.to_string(), |answer| format!("refused with status {}", answer.status));
+    rules.tried(Rule::R3, "a revoked device asks once more", held, outcome);
+    Ok(())
+}
+
+/// A copy of a device's disk comes first; then the device itself.
+async fn clone(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<bool, Error> {
+    let device = &field.devices[field::CLONED];
+    let answer = match intruder(&device.storage())?.post(device_path::CHECK_IN, &check_in(1)).await {
+        Ok(answer) if answer.status == 200 => answer,
+        Ok(_) | Err(_) => return Ok(false),
+    };
+    let offers = serde_json::from_slice::<CheckInResponse>(&answer.body)
+        .map(|answer| answer.offers)
+        .unwrap_or_default();
+    let Some(sealed) = offers.into_iter().find_map(|offer| offer.sealed_link) else {
+        return Ok(false);
+    };
+    let id = field.ids[field::CLONED];
+    let opened = |who: usize| {
+        let secret = field.devices[who].storage().read(Blob::KemKey).ok().flatten();
+        let secret = secret.and_then(|secret| KemSecret::from_bytes(secret.as_slice().try_into().ok()?).ok());
+        secret.is_some_and(|secret| {
+            envelope::open("fleetseal-link/1", &secret, Recipient::Device(id), &sealed, 4_096).is_ok()
+        })
+    };
+    let held = !opened(field::THIEF) && opened(field::CLONED);
+    rules.tried(
+        Rule::R9,
+        "open a captured link with another device's key",
+        held,
+        "only its own device's key opens it",
+    );
+
+    let told = crate::Shutdown::new();
+    let run = device.run(told.clone(), Box::new(|_| ()));
+    let outcome = tokio::time::timeout(Duration::from_secs(10), run).await;
+    told.cancel();
+    let (held, outcome) = match outcome {
+        Ok(Err(error)) => (true, format!("the counters fork: refused with {}, and an alarm", error.code())),
+        Ok(Ok(())) => (false, "it went on".to_owned()),
+        Err(_) => {
+            let row = stage.alice.run::<crate::command::DeviceShow>(DeviceName { device: id }).await?.row;
+            let held = row.state == protocol::operator::DeviceState::Cloned;
+            (held, format!("the counters fork: the backend holds it for {:?}", row.state))
+        }
+    };
+    rules.tried(Rule::R3, "run a device beside a copy of its disk", held, outcome);
+    revoke_device(stage, id, "its disk was copied").await?;
+    Ok(true)
+}
+
+/// Links as the operators see them, and what others try with them.
+#[derive(Default)]
+struct Links {
+    of: BTreeMap<DeviceId, BTreeSet<LinkId>>,
+    stolen: bool,
+}
+
+impl Links {
+    async fn look(&mut self, stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(), Error> {
+        let mut request = ListLinks::default();
+        request.page.limit = Some(500);
+        for row in stage.alice.run::<LinkList>(request).await?.rows {
+            self.of.entry(row.device).or_default().insert(row.id);
+        }
+        let victim = field.ids[field::LAPSES];
+        let link = self.of.get(&victim).and_then(|links| links.last().copied());
+        if let (false, Some(link)) = (self.stolen, link) {
+            self.stolen = true;
+            let thief = intruder(&field.devices[field::THIEF].storage())?;
+            let (held, outcome) = nothing(&thief, link).await;
+            rules.tried(
+                Rule::R4,
+                "use another device's open link, with a good certificate of one's own",
+                held,
+                outcome,
+            );
+        }
+        Ok(())
+    }
+
+    fn first(&self, device: DeviceId) -> Option<LinkId> {
+        self.of.get(&device).and_then(|links| links.first().copied())
+    }
+}
+
+/// Asks for a link's bytes and its segment list; both must yield nothing.
+async fn nothing(who: &Intruder, link: LinkId) -> (bool, String) {
+    let mut held = true;
+    let mut outcome = Vec::new();
+    for path in [link_path(link), segments_path(link)] {
+        match who.get(&path).await {
+            Ok(answer) => {
+                held &= answer.status == 404;
+                outcome.push(answer.status.to_string());
+            }
+            Err(error) => outcome.push(error.to_string()),
+        }
+    }
+    (held, format!("it yields nothing (status {})", outcome.join(" and ")))
+}
+
+/// What can be tried once the rollout has ended.
+async fn afterwards(
+    stage: &Stage,
+    field: &Running,
+    rows: &[DeploymentRow],
+    seen: &Links,
+    links: LinkCounts,
+    rules: &Rules<'_>,
+) -> Result<(), Error> {
+    let state = |number: usize| state_of(rows, field.ids[number]);
+    let lapsed = field.ids[field::LAPSES];
+    let own = intruder(&field.devices[field::LAPSES].storage())?;
+    if let Some(link) = seen.first(lapsed) {
+        let (held, outcome) = nothing(&own, link).await;
+        rules.tried(Rule::R5, "use a link after its time, with the right certificate", held, outcome);
+    }
+    let made = seen.of.get(&lapsed).map_or(0, BTreeSet::len);
+    let succeeded = state(field::LAPSES) == Some(DeploymentState::Succeeded);
+    let reissued = links.reissued > 0 && links.expired > 0;
+    let outcome = format!(
+        "{made} links were seen; the device ended as {:?}; {} reissued in all",
+        state(field::LAPSES),
+        links.reissued
+    );
+    rules.tried(Rule::R7, "let a link lapse unused", succeeded && reissued, outcome);
+
+    let alpha = field.ids[field::ALPHA];
+    let used = seen.of.iter().find(|(device, _)| {
+        **device == alpha
+            || (state_of(rows, **device) == Some(DeploymentState::Succeeded) && field.ids.contains(device))
+    });
+    match used
+        .and_then(|(device, links)| Some((field.ids.iter().position(|id| id == device)?, *links.last()?)))
+    {
+        Some((number, link)) => {
+            let (held, outcome) = nothing(&intruder(&field.devices[number].storage())?, link).await;
+            rules.tried(
+                Rule::R6,
+                "use a link again after its download, with the right certificate",
+                held,
+                outcome,
+            );
+        }
+        None => {
+            rules.tried(Rule::R6, "use a link again after its download", false, "no link was caught in time")
+        }
+    }
+
+    let cut = state(field::CUT_OFF) == Some(DeploymentState::Succeeded);
+    let row = rows.iter().find(|row| row.device == field.ids[field::CUT_OFF]);
+    let outcome =
+        row.map_or_else(String::new, |row| format!("{:?} after {} bytes", row.state, row.served_bytes));
+    rules.tried(Rule::R12, "cut the line in the middle of a download", cut, format!("resumed: {outcome}"));
+    let flipped = state(field::BIT_FLIPS);
+    rules.tried(
+        Rule::R12,
+        "flip a bit of what the device staged",
+        flipped.is_some_and(DeploymentState::ended),
+        format!("noticed before a byte reached the installer; it ended as {flipped:?}"),
+    );
+    let garbled = state(field::GARBLED) == Some(DeploymentState::Succeeded);
+    rules.tried(
+        Rule::R2,
+        "alter a byte between device and backend",
+        garbled,
+        "the connection broke, nothing of it was taken, and the download went on",
+    );
+    let failed = state(field::TRIAL_FAILS);
+    rules.tried(
+        Rule::R14,
+        "boot new software that does not come up",
+        failed == Some(DeploymentState::RolledBack),
+        format!("every byte was written, and it counts as {failed:?}"),
+    );
+    plaintext(stage, rules)
+}
+
+/// Looks for the artifact on the backend's disk.
+fn plaintext(stage: &Stage, rules: &Rules<'_>) -> Result<(), Error> {
+    let agent = stage.agent();
+    let artifact = fs::read(agent).map_err(|source| Error::file("read", agent, &source))?;
+    let middle = artifact.len() / 2;
+    let sample = &artifact[middle..(middle + 48).min(artifact.len())];
+    let mut files = 0;
+    let mut found = 0;
+    search(&stage.config.data, sample, &mut files, &mut found)?;
+    let outcome = format!("{files} files searched, found in {found}");
+    rules.tried(Rule::R8, "search the backend's disk for the update", found == 0 && files > 0, outcome);
+    Ok(())
+}
+
+fn search(dir: &Path, sample: &[u8], files: &mut u32, found: &mut u32) -> Result<(), Error> {
+    let failed = |source: std::io::Error| Error::file("search", dir, &source);
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            search(&path, sample, files, found)?;
+            continue;
+        }
+        let mut content = Vec::new();
+        fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
+        *files += 1;
+        let first = sample.first().copied().unwrap_or_default();
+        let hit =
+            content.iter().enumerate().any(|(at, byte)| *byte == first && content[at..].starts_with(sample));
+        *found += u32::from(hit);
+    }
+    Ok(())
+}
+
+/// What is not where it should be.
+fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage: &Stage) -> Vec<String> {
+    let mut astray = Vec::new();
+    if detail.row.state != RolloutState::Finished {
+        astray.push(format!("the rollout ended as {:?}", detail.row.state));
+    }
+    for (number, device) in field.ids.iter().enumerate() {
+        let state = state_of(rows, *device);
+        let right = match number {
+            field::TRIAL_FAILS => state == Some(DeploymentState::RolledBack),
+            field::REVOKED | field::CLONED => state == Some(DeploymentState::Canceled),
+            field::BIT_FLIPS => matches!(state, Some(DeploymentState::Succeeded | DeploymentState::Failed)),
+            _ => state == Some(DeploymentState::Succeeded),
+        };
+        if !right {
+            let part = field::cast().get(&number).copied().unwrap_or("did nothing special");
+            astray.push(format!("device {number}, which {part}, ended as {state:?}"));
+        }
+    }
+    let artifact = fs::read(stage.agent()).ok();
+    for agent in &field.agents {
+        let row = rows.iter().find(|row| row.serial == agent.serial);
+        if row.map(|row| row.state) != Some(DeploymentState::Succeeded) {
+            astray.push(format!(
+                "process {} ended as {:?}",
+                agent.serial,
+                row.map(|row| (row.state, row.code.clone()))
+            ));
+        } else if agent.running().is_none() || (artifact.is_none()) {
+            astray.push(format!("process {} runs nothing", agent.serial));
+        }
+    }
+    astray
+}
+
+async fn revoke_device(stage: &Stage, device: DeviceId, reason: &str) -> Result<(), Error> {
+    let preview = stage.alice.run::<DeviceRevokePreview>(DeviceName { device }).await?;
+    let revoke = RevokeDevice { device, reason: reason.into(), token: preview.token };
+    stage.alice.run::<DeviceRevoke>(revoke).await.map(drop)
+}
+
+async fn deployments(stage: &Stage, rollout: RolloutId) -> Result<Vec<DeploymentRow>, Error> {
+    let mut rows = Vec::new();
+    let mut page = PageRequest { after: None, limit: Some(500) };
+    loop {
+        let request = ListDeployments { rollout, state: None, page: page.clone() };
+        let next = stage.alice.run::<RolloutDeployments>(request).await?;
+        rows.extend(next.rows);
+        match next.next {
+            Some(after) => page.after = Some(after),
+            None => return Ok(rows),
+        }
+    }
+}
+
+async fn stuck(stage: &Stage, rollout: RolloutId) -> Result<String, Error> {
+    let rows = deployments(stage, rollout).await?;
+    let open = rows.iter().filter(|row| !row.state.ended()).take(10);
+    Ok(open.map(|row| format!("{} is {}", row.serial, row.state.as_str())).collect::<Vec<_>>().join(", "))
+}
+
+fn state_of(rows: &[DeploymentRow], device: DeviceId) -> Option<DeploymentState> {
+    rows.iter().find(|row| row.device == device).map(|row| row.state)
+}
+
+fn intruder(storage: &agent::MemoryStorage) -> Result<Intruder, Error> {
+    let intruder = Intruder::with_disk_of(storage);
+    intruder.map_err(|source| Error::internal("a device's disk could not be read", source))
+}
+
+fn check_in(counter: u64) -> Vec<u8> {
+    let request = CheckInRequest { counter, nonce: Base64(vec![7; 16]), components: Vec::new() };
+    serde_json::to_vec(&request).unwrap_or_default()
+}

@@ -1,0 +1,63 @@
+//! Secrets come from a terminal or a file descriptor, never from an argument or the environment.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
+};
+
+use app::{Error, ErrorCode, dto::Secret};
+use zeroize::Zeroizing;
+
+/// A passphrase, from the file descriptor if there is one, else from the terminal.
+pub(crate) fn ask(prompt: &str, fd: Option<i32>) -> Result<Secret, Error> {
+    match fd {
+        Some(fd) => from_fd(fd),
+        None => from_terminal(prompt),
+    }
+}
+
+/// A new passphrase: on a terminal it is asked for twice.
+pub(crate) fn ask_new(fd: Option<i32>) -> Result<Secret, Error> {
+    if fd.is_some() {
+        return ask("", fd);
+    }
+    let first = from_terminal("New passphrase")?;
+    let second = from_terminal("Once more")?;
+    if first.expose() != second.expose() {
+        return Err(Error::new(ErrorCode::InvalidRequest, "the two passphrases differ").hint("try again"));
+    }
+    Ok(first)
+}
+
+/// A yes or a no; without a terminal, no.
+pub(crate) fn confirm(question: &str) -> bool {
+    if !io::stdin().is_terminal() {
+        return false;
+    }
+    let mut err = io::stderr();
+    let mut answer = String::new();
+    let asked = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+    asked.is_ok()
+        && io::stdin().lock().read_line(&mut answer).is_ok()
+        && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+fn from_fd(fd: i32) -> Result<Secret, Error> {
+    let unreadable = |source: io::Error| {
+        Error::new(ErrorCode::InvalidRequest, format!("no passphrase could be read from descriptor {fd}"))
+            .detail(source.to_string())
+            .hint("open it in the shell, such as `3< <(pass show fleetseal)` with --passphrase-fd 3")
+    };
+    let file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable)?;
+    let mut line = Zeroizing::new(String::new());
+    BufReader::new(file.take(4_096)).read_line(&mut line).map_err(unreadable)?;
+    Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn from_terminal(prompt: &str) -> Result<Secret, Error> {
+    rpassword::prompt_password(format!("{prompt}: ")).map(Secret::from).map_err(|source| {
+        Error::new(ErrorCode::PreconditionFailed, "there is no terminal to ask for the passphrase")
+            .detail(source.to_string())
+            .hint("hand it in by --passphrase-fd")
+    })
+}

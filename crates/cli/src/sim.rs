@@ -1,0 +1,108 @@
+use app::{
+    Error, FaultMix, Shutdown, Simulation,
+    model::{Component, HardwareRevision, InstallerName, ModelName, Version},
+};
+use clap::Args;
+
+use crate::{Session, output::bytes};
+
+/// Simulated devices against the backend of this workspace, over real TLS with certificates of their own.
+/// Ends with Ctrl-C and reports what was measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// How many devices
+    #[arg(long, default_value_t = 100)]
+    devices: usize,
+    /// What their serial numbers begin with
+    #[arg(long, default_value = "SIM-")]
+    prefix: String,
+    /// Their model
+    #[arg(long)]
+    model: ModelName,
+    /// The revision of their hardware
+    #[arg(long, default_value = "1")]
+    hardware_revision: HardwareRevision,
+    /// Their one component
+    #[arg(long, default_value = "main")]
+    component: Component,
+    /// Its installer
+    #[arg(long, default_value = "slots")]
+    installer: InstallerName,
+    /// What runs in it
+    #[arg(long, default_value = "0.1.0")]
+    running: Version,
+    /// How many come in a second, whatever became of those before
+    #[arg(long, default_value_t = 100.0)]
+    per_second: f64,
+    /// A little of every fault: slow, cut off, lapsed links, failed trials, flipped bits
+    #[arg(long)]
+    faults: bool,
+    /// Draws the faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// End by itself after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+}
+
+pub(crate) async fn run(session: &Session<'_>, options: Options) -> Result<(), Error> {
+    session.unlock().await?;
+    let simulation = Simulation {
+        devices: options.devices,
+        prefix: options.prefix,
+        model: options.model,
+        hardware_revision: options.hardware_revision,
+        component: options.component,
+        installer: options.installer,
+        version: options.running,
+        per_second: options.per_second,
+        faults: if options.faults { FaultMix::MIXED } else { FaultMix::default() },
+        seed: options.seed,
+    };
+    let shutdown = Shutdown::new();
+    let ender = shutdown.clone();
+    let seconds = options.seconds;
+    tokio::spawn(async move {
+        let timer = async {
+            match seconds {
+                Some(seconds) => tokio::time::sleep(std::time::Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = timer => {}
+        }
+        ender.cancel();
+    });
+    let output = session.output;
+    let report = session
+        .app
+        .simulate(&simulation, shutdown, &|tally| {
+            output.note(&format!(
+                "{} listening, {} check-ins, {} fetched, {:?}",
+                tally.listening,
+                tally.check_ins,
+                bytes(tally.staged_bytes),
+                tally.reached,
+            ));
+        })
+        .await?;
+    output.result(&report, || {
+        let line = |name: &str, latency: &app::Latency| {
+            format!(
+                "{name:<9} {:>7} times   p50 {:>8.1} ms   p90 {:>8.1} ms   p99 {:>8.1} ms   max {:>8.1} ms\n",
+                latency.count,
+                latency.p50_us as f64 / 1e3,
+                latency.p90_us as f64 / 1e3,
+                latency.p99_us as f64 / 1e3,
+                latency.max_us as f64 / 1e3,
+            )
+        };
+        line("check-in", &report.check_in)
+            + &line("download", &report.download)
+            + &line("update", &report.update)
+            + &format!("refused: {:?}\nstopped: {:?}\n", report.tally.refused, report.tally.stopped)
+    });
+    Ok(())
+}
