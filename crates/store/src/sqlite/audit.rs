@@ -11,7 +11,7 @@ impl Audit for SqliteStore {
         self.write(move |tx| {
             let mut last = head(tx.connection())?;
             let mut appended = Vec::with_capacity(entries.len());
-            for entry in entries {
+            for entry in &entries {
                 let (seq, previous) = (last.seq + 1, last.hash);
                 let hash = entry.hash(seq, previous);
                 tx.run(
@@ -29,7 +29,7 @@ impl Audit for SqliteStore {
                     ],
                 )?;
                 last = AuditHead { seq, hash };
-                appended.push(AuditEntry { seq, entry, previous, hash });
+                appended.push(AuditEntry { seq, entry: entry.clone(), previous, hash });
             }
             Ok(appended)
         })

@@ -129,9 +129,9 @@ impl Devices for SqliteStore {
                 return Err(Error::Invalid { what: "state" });
             }
             let mut withdrawn = Withdrawn::default();
-            for id in devices {
-                if let Some(recalled) = withdraw(tx, &id, to, &reason, at)? {
-                    withdrawn.devices.push(id);
+            for id in &devices {
+                if let Some(recalled) = withdraw(tx, id, to, &reason, at)? {
+                    withdrawn.devices.push(*id);
                     withdrawn.links.extend(recalled.links);
                     withdrawn.canceled += recalled.canceled;
                 }
@@ -162,13 +162,13 @@ impl Devices for SqliteStore {
 
     fn change_cohort(&self, cohort: String, add: Vec<DeviceId>, remove: Vec<DeviceId>) -> Answer<'_, ()> {
         self.write(move |tx| {
-            for id in add {
+            for id in &add {
                 tx.run(
                     "INSERT OR IGNORE INTO device_cohort SELECT ?, n FROM device WHERE id = ?",
                     params![cohort, id.as_bytes()],
                 )?;
             }
-            for id in remove {
+            for id in &remove {
                 tx.run(
                     "DELETE FROM device_cohort WHERE cohort = ? AND device = (SELECT n FROM device WHERE id = ?)",
                     params![cohort, id.as_bytes()],

@@ -9,7 +9,7 @@ use crate::{Answer, Document, DocumentInfo, Documents, Error};
 impl Documents for SqliteStore {
     fn put_documents(&self, documents: Vec<Document>) -> Answer<'_, ()> {
         self.write(move |tx| {
-            for new in documents {
+            for new in &documents {
                 let stored =
                     tx.one("SELECT version, bytes FROM document WHERE name = ?", [&new.name], |row| {
                         Ok((uint::<u64>(row, 0)?, row.get::<_, Vec<u8>>(1)?))
@@ -17,7 +17,7 @@ impl Documents for SqliteStore {
                 match stored {
                     Some((version, bytes)) if version == new.version && bytes == new.bytes => continue,
                     Some((stored, _)) if stored >= new.version => {
-                        return Err(Error::Stale { name: new.name, stored });
+                        return Err(Error::Stale { name: new.name.clone(), stored });
                     }
                     Some(_) | None => {}
                 }

@@ -19,11 +19,11 @@ const ENROLMENT: &str = "SELECT t.n, t.id, t.serial, t.model, t.hardware_revisio
 impl Enrolments for SqliteStore {
     fn put_tokens(&self, tokens: Vec<Token>) -> Answer<'_, ()> {
         self.write(move |tx| {
-            for token in tokens {
+            for token in &tokens {
                 match record(tx, &token.id)? {
-                    Some((_, known)) if known.token == token => {}
+                    Some((_, known)) if known.token == *token => {}
                     Some(_) => return Err(Error::Conflict { what: "token id" }),
-                    None => insert(tx, &token)?,
+                    None => insert(tx, token)?,
                 }
             }
             Ok(())
@@ -48,7 +48,7 @@ impl Enrolments for SqliteStore {
 
     fn cancel_tokens(&self, which: TokenChoice) -> Answer<'_, u64> {
         self.write(move |tx| {
-            let canceled = match which {
+            let canceled = match &which {
                 TokenChoice::All => tx.run("UPDATE token SET state = 'canceled' WHERE state = 'open'", [])?,
                 TokenChoice::These(ids) => {
                     let mut canceled = 0;

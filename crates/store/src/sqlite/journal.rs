@@ -45,7 +45,7 @@ pub(super) fn raise(tx: &Tx<'_>, kind: &str, device: Option<i64>, detail: &str, 
 impl Journal for SqliteStore {
     fn append_events(&self, events: Vec<NewEvent>) -> Answer<'_, ()> {
         self.write(move |tx| {
-            for event in events {
+            for event in &events {
                 tx.run(
                     "INSERT INTO event (at, kind, device, rollout, deployment, detail, raw) VALUES (?, ?,
                         (SELECT n FROM device WHERE id = ?), (SELECT n FROM rollout WHERE id = ?),

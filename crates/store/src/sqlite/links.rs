@@ -168,8 +168,8 @@ impl Links for SqliteStore {
 
     fn revoke_links(&self, which: LinkChoice, at: UnixTime) -> Answer<'_, Vec<EndedLink>> {
         self.write(move |tx| {
-            let ids: Vec<LinkId> = match which {
-                LinkChoice::These(ids) => ids,
+            let ids: Vec<LinkId> = match &which {
+                LinkChoice::These(ids) => ids.clone(),
                 LinkChoice::Device(id) => tx.all(
                     "SELECT p.link FROM deployment p JOIN device d ON d.n = p.device
                      WHERE d.id = ? AND p.open = 1 AND p.link IS NOT NULL",

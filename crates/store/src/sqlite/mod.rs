@@ -8,7 +8,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use self::{
     memory::Memory,
@@ -105,7 +105,7 @@ impl SqliteStore {
 
     fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
             let (writer, _) = self.writer.as_ref().ok_or(Error::Closed)?;
@@ -164,6 +164,14 @@ fn connect(path: &Path) -> Result<Connection> {
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536; PRAGMA foreign_keys = OFF;
          PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 67108864;",
     )?;
-    connection.set_prepared_statement_cache_capacity(256);
+    settle(&connection, 256)?;
     Ok(connection)
+}
+
+/// Keeps plans and statements: without the planner's stability guarantee, SQLite prepares a statement
+/// anew for each set of values.
+fn settle(connection: &Connection, statements: usize) -> Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(statements);
+    Ok(())
 }

@@ -57,6 +57,6 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection
         .execute_batch("PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA query_only = ON;")?;
-    connection.set_prepared_statement_cache_capacity(128);
+    super::settle(&connection, 128)?;
     Ok(connection)
 }

@@ -132,8 +132,8 @@ impl Rollouts for SqliteStore {
             if matches!(step, RolloutStep::Resume) {
                 resume(tx, &from, at)?;
             }
-            let pause = match step {
-                RolloutStep::Pause(pause) => Some(to_json(&StoredPause::from(pause))?),
+            let pause = match &step {
+                RolloutStep::Pause(pause) => Some(to_json(&StoredPause::from(pause.clone()))?),
                 RolloutStep::Start | RolloutStep::Resume | RolloutStep::Finish | RolloutStep::Abort => None,
             };
             tx.run(

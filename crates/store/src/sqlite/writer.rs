@@ -1,7 +1,9 @@
 //! The one writer: a thread that commits whatever is waiting as one group.
 //!
-//! Each operation runs in a savepoint of its own, so that one that fails takes no other with it, and is
-//! answered only after the group's commit has reached the disk.
+//! An operation is answered only after the group's commit has reached the disk. Operations follow one
+//! another without savepoints, whose journals cost more than the operations; should one fail after it
+//! has written something, the group is rolled back and run again, each operation in a savepoint. So an
+//! operation may run twice, and must do the same thing each time.
 
 use std::{
     sync::Arc,
@@ -64,10 +66,10 @@ impl Writer {
     /// Runs an operation in the next group; its value, once it is durable.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        work: impl Fn(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { work: Some(work), value: None, reply };
+        let pending = Pending { work, value: None, reply };
         self.0.send(Box::new(pending)).await.map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
@@ -80,19 +82,18 @@ trait Operation: Send {
 }
 
 struct Pending<F, T> {
-    work: Option<F>,
+    work: F,
     value: Option<T>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 impl<F, T> Operation for Pending<F, T>
 where
-    F: FnOnce(&mut Tx<'_>) -> Result<T> + Send,
+    F: Fn(&mut Tx<'_>) -> Result<T> + Send,
     T: Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        let work = self.work.take().ok_or(Error::Closed)?;
-        self.value = Some(work(tx)?);
+        self.value = Some((self.work)(tx)?);
         Ok(())
     }
 
@@ -104,6 +105,7 @@ where
 }
 
 /// What one group did so far.
+#[derive(Default)]
 struct Group {
     done: Vec<Box<dyn Operation>>,
     effects: Vec<Effect>,
@@ -128,62 +130,103 @@ fn write_group(
         return first.answer(Err(error));
     }
     let opened = Instant::now();
-    let mut group = Group { done: Vec::new(), effects: Vec::new() };
+    let mut group = Group::default();
     let mut next = Some(first);
     while let Some(mut operation) = next {
-        match run_one(connection, operation.as_mut()) {
+        let before = connection.total_changes();
+        match run(connection, operation.as_mut()) {
             Ok(effects) => {
                 group.done.push(operation);
                 group.effects.extend(effects);
             }
-            Err(error) if connection.is_autocommit() => {
-                // SQLite gave up the whole transaction, as it may when the disk is full.
-                group.fail(&error);
-                return operation.answer(Err(error));
+            Err(_) if connection.is_autocommit() || connection.total_changes() != before => {
+                group.done.push(operation);
+                return write_apart(connection, group.done, memory);
             }
             Err(error) => operation.answer(Err(error)),
         }
         let open = group.done.len() < GROUP_MOST && opened.elapsed() < GROUP_OPEN;
         next = if open { waiting.try_recv().ok() } else { None };
     }
-    match connection.run("COMMIT", []) {
-        Ok(_) => {
-            memory.apply(group.effects);
-            group.done.into_iter().for_each(|operation| operation.answer(Ok(())));
+    group.commit(connection, memory);
+}
+
+/// Runs the operations of a group again, each in a savepoint, so that those that fail leave the others
+/// be.
+fn write_apart(connection: &Connection, operations: Vec<Box<dyn Operation>>, memory: &Memory) {
+    let mut group = Group::default();
+    if let Err(error) = roll_back(connection) {
+        tracing::error!(%error, "could not roll back");
+    }
+    for mut operation in operations {
+        // Also after SQLite gave up the whole transaction, as it may when the disk is full.
+        if connection.is_autocommit()
+            && let Err(error) = connection.run("BEGIN IMMEDIATE", [])
+        {
+            operation.answer(Err(error));
+            continue;
         }
-        Err(error) => {
-            tracing::error!(%error, "could not commit");
-            if !connection.is_autocommit()
-                && let Err(error) = connection.run("ROLLBACK", [])
-            {
-                tracing::error!(%error, "could not roll back");
+        match run_in_savepoint(connection, operation.as_mut()) {
+            Ok(effects) => {
+                group.done.push(operation);
+                group.effects.extend(effects);
             }
-            group.fail(&error);
+            Err(error) => {
+                if connection.is_autocommit() {
+                    std::mem::take(&mut group).fail(&error);
+                }
+                operation.answer(Err(error));
+            }
         }
+    }
+    if !connection.is_autocommit() {
+        group.commit(connection, memory);
     }
 }
 
-/// Runs one operation in a savepoint; its effects.
-fn run_one(connection: &Connection, operation: &mut dyn Operation) -> Result<Vec<Effect>> {
-    connection.run("SAVEPOINT operation", [])?;
+fn run(connection: &Connection, operation: &mut dyn Operation) -> Result<Vec<Effect>> {
     let mut tx = Tx { connection, effects: Vec::new() };
-    match operation.run(&mut tx) {
-        Ok(()) => {
-            let effects = tx.effects;
-            connection.run("RELEASE operation", [])?;
-            Ok(effects)
+    operation.run(&mut tx)?;
+    Ok(tx.effects)
+}
+
+fn run_in_savepoint(connection: &Connection, operation: &mut dyn Operation) -> Result<Vec<Effect>> {
+    connection.run("SAVEPOINT operation", [])?;
+    let ran = run(connection, operation);
+    if !connection.is_autocommit() {
+        if ran.is_err() {
+            connection.run("ROLLBACK TO operation", [])?;
         }
-        Err(error) => {
-            if !connection.is_autocommit() {
-                connection.run("ROLLBACK TO operation", [])?;
-                connection.run("RELEASE operation", [])?;
-            }
-            Err(error)
-        }
+        connection.run("RELEASE operation", [])?;
     }
+    ran
+}
+
+fn roll_back(connection: &Connection) -> Result<()> {
+    if !connection.is_autocommit() {
+        connection.run("ROLLBACK", [])?;
+    }
+    Ok(())
 }
 
 impl Group {
+    /// Makes the group durable, and only then changes the memory and answers.
+    fn commit(self, connection: &Connection, memory: &Memory) {
+        match connection.run("COMMIT", []) {
+            Ok(_) => {
+                memory.apply(self.effects);
+                self.done.into_iter().for_each(|operation| operation.answer(Ok(())));
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not commit");
+                if let Err(error) = roll_back(connection) {
+                    tracing::error!(%error, "could not roll back");
+                }
+                self.fail(&error);
+            }
+        }
+    }
+
     fn fail(self, error: &Error) {
         self.done.into_iter().for_each(|operation| operation.answer(Err(again(error))));
     }
