@@ -24,7 +24,7 @@ use rules::Rules;
 use stage::Stage;
 
 /// What every vault of a demo opens with. Training only, so it is no secret.
-pub const PASSPHRASE: &str = "correct horse battery staple";
+pub const PASSPHRASE: &str = "fjord lantern cobalt thimble";
 
 /// How a demo is played.
 #[derive(Clone, Debug)]

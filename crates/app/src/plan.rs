@@ -15,6 +15,7 @@ use protocol::{
 
 use crate::{
     App, Error,
+    desk::Session,
     device::Query,
     dto::{Exclusion, ExclusionReason, ListDevices, PlanRollout, RolloutPlan, Size},
     error::chain,
@@ -215,7 +216,7 @@ impl App {
         }
         let session = self.session().await?;
         if self.unlocked().is_ok()
-            && let Some(known) = self.recall(row, &custom.component)?
+            && let Some(known) = self.recall(&session, row, &custom.component)?
         {
             return Ok(Ok(known));
         }
@@ -223,14 +224,28 @@ impl App {
         Ok(self.verify(row, custom, &detail).await)
     }
 
-    /// A device that this desktop remembers, with the very certificate that it remembers.
-    fn recall(&self, row: &DeviceRow, component: &Component) -> Result<Option<Eligible>, Error> {
+    /// A device whose possession of these very keys this desktop has seen proven. A renewed certificate
+    /// over them must lead to the fleet's root as the first one did.
+    fn recall(
+        &self,
+        session: &Session,
+        row: &DeviceRow,
+        component: &Component,
+    ) -> Result<Option<Eligible>, Error> {
         let Some(known) = self.memory()?.recall(row.id)? else { return Ok(None) };
-        if known.certificate != sha256(&row.certificate) || known.hardware_revision != row.hardware_revision {
-            return Ok(None);
-        }
-        let certificate = pki::DeviceCertificate::parse(&row.certificate)?;
-        Ok(Some(eligible(row, &certificate, component)))
+        let certificate = if known.certificate == sha256(&row.certificate) {
+            pki::DeviceCertificate::parse(&row.certificate)?
+        } else {
+            match session.verify_device(&row.certificate) {
+                Ok(certificate) => certificate,
+                Err(_) => return Ok(None),
+            }
+        };
+        let same_keys = known.spki == certificate.spki_digest()
+            && known.kem == KemPublicKey(*certificate.kem_public()).id()
+            && certificate.device_id() == row.id;
+        let same_unit = known.model == row.model && known.hardware_revision == row.hardware_revision;
+        Ok((same_keys && same_unit).then(|| eligible(row, &certificate, component)))
     }
 
     /// A device that another member enrolled: its certificate must lead to the fleet's root, and its

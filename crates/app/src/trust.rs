@@ -4,7 +4,7 @@ use std::fs;
 
 use envelope::{
     TrustKeys, Verified,
-    tuf::{Client as Refresh, Fetched, Need, Root, Signed, TargetsView, TrustedState},
+    tuf::{Client as Refresh, Fetched, Need, Role, Root, Signed, TargetsView, TrustedState},
 };
 use model::Digest;
 use protocol::{ErrorCode, device};
@@ -22,7 +22,11 @@ impl App {
     /// Refreshes the metadata as any device does (TUF 1.0, section 5) and reads the trusted keys.
     pub(crate) async fn trust(&self) -> Result<Trust, Error> {
         let session = self.session().await?;
-        let mut refresh = Refresh::new(self.trusted_state(&session.membership.root)?, self.now());
+        let state = match self.trusted_state()? {
+            Some(state) => state,
+            None => TrustedState::bootstrap(&self.initial_root_file().await?).map_err(untrusted)?,
+        };
+        let mut refresh = Refresh::new(state, self.now());
         let outcome = loop {
             let Need::Fetch { path, max_bytes } = refresh.next() else { break Ok(()) };
             let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX).saturating_add(1);
@@ -45,12 +49,17 @@ impl App {
         Ok(Trust { targets, keys, state: refresh.into_state() })
     }
 
-    /// The SHA-256 of the root metadata that new devices start from. The file must say what this
-    /// workspace's own copy says; only signatures may have been added.
+    /// The SHA-256 of the root metadata that new devices start from.
     pub(crate) async fn initial_root(&self) -> Result<Digest, Error> {
+        Ok(envelope::sha256(&self.initial_root_file().await?))
+    }
+
+    /// The root metadata that trust began with, as the backend serves it: it must say what this workspace's
+    /// own copy says; signatures may have been added since.
+    async fn initial_root_file(&self) -> Result<Vec<u8>, Error> {
         let session = self.session().await?;
         let mine: Signed<Root> = Signed::parse(&session.membership.root).map_err(untrusted)?;
-        let path = format!("{}{}", device::path::TUF, envelope::tuf::Role::Root.path(mine.signed().version));
+        let path = format!("{}{}", device::path::TUF, Role::Root.path(mine.signed().version));
         let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
         let theirs: Signed<Root> = Signed::parse(&bytes).map_err(untrusted)?;
         if theirs.signing_bytes() != mine.signing_bytes() {
@@ -60,15 +69,15 @@ impl App {
             ));
         }
         mine.signed().verify(&theirs).map_err(untrusted)?;
-        Ok(envelope::sha256(&bytes))
+        Ok(bytes)
     }
 
-    fn trusted_state(&self, initial: &[u8]) -> Result<TrustedState, Error> {
+    fn trusted_state(&self) -> Result<Option<TrustedState>, Error> {
         let [a, b] = ["metadata.a", "metadata.b"].map(|name| fs::read(self.workspace().file(name)).ok());
         if a.is_none() && b.is_none() {
-            return TrustedState::bootstrap(initial).map_err(untrusted);
+            return Ok(None);
         }
-        TrustedState::choose(a.as_deref(), b.as_deref()).map_err(|source| {
+        TrustedState::choose(a.as_deref(), b.as_deref()).map(Some).map_err(|source| {
             Error::because(ErrorCode::Untrusted, "both copies of the fleet's metadata are damaged", source)
                 .hint("join the fleet again by its founding file")
         })

@@ -109,6 +109,9 @@ impl Show {
                     self.output.paint("31;1", "✕ BROKEN")
                 };
                 self.say(&format!("  {mark} {:<4} {}", format!("{:?}", report.rule), report.tried));
+                if !report.held {
+                    self.say(&format!("                {}", report.outcome));
+                }
             }
         }
     }

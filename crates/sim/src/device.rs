@@ -93,7 +93,7 @@ impl SimDevice {
         };
         let gate = self.gate.clone();
         let mut parts = self.parts(Box::new(move |event| {
-            if let (Event::CheckedIn { .. }, Some(pause)) = (event, lapses) {
+            if let (Event::Deployment { .. }, Some(pause)) = (event, lapses) {
                 lapses = None;
                 gate.close();
                 let gate = gate.clone();

@@ -30,7 +30,7 @@ use crate::{
 /// How many devices are processes of their own.
 pub(crate) const AGENTS: usize = 3;
 /// How long a download link lives in the demo.
-pub(crate) const LINK_LIFE: Seconds = Seconds(6);
+pub(crate) const LINK_LIFE: Seconds = Seconds(5);
 
 /// Who plays which part, by number.
 pub(crate) const LAPSES: usize = 0;
@@ -251,7 +251,7 @@ pub(crate) fn copy_of(storage: &MemoryStorage, blobs: &[Blob]) -> Result<MemoryS
 
 fn device(number: usize) -> SimDevice {
     let fault = match number {
-        LAPSES => Fault::LinkLapses { milliseconds: 9_000 },
+        LAPSES => Fault::LinkLapses { milliseconds: 7_000 },
         CUT_OFF => Fault::CutOff { after_bytes: 300_000 },
         TRIAL_FAILS => Fault::TrialFails,
         BIT_FLIPS => Fault::StagedBitFlips,

@@ -65,7 +65,6 @@ pub(crate) async fn play(
     stage.stop().await?;
     let tickets = tickets(stage)?;
     swap_keys(stage, &field, release, rules).await?;
-    stage.stop().await?;
     line("the backend is down; its keys and its disk are the attacker's".into());
 
     let founding: Founding = read_json(&stage.founding)?;
@@ -74,35 +73,7 @@ pub(crate) async fn play(
         .map_err(|source| Error::internal("the backend could not be taken over", source))?;
     let attacker = Attacker { stage, taken: &taken, device: &device };
 
-    // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
-    attacker.publish(&before, attacker.targets(&before)?)?;
-    let trouble =
-        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
-    let held = matches!(trouble, Some(Event::Trouble { .. }));
-    rules.tried(
-        Rule::R13,
-        "serve yesterday's targets under fresh timestamps, signed with stolen keys",
-        held,
-        format!("{trouble:?}"),
-    );
-
-    // A release that the attacker signed alone.
-    let mut forged = attacker.targets(&now)?.signed().next(UnixTime::from_secs(stage.alice.now().as_secs()));
-    forged.targets.retain(|name, _| name.as_str().starts_with("trust/"));
-    let mut forged = Signed::new(forged).map_err(untrusted)?;
-    forged.sign(&Ed25519Key::generate(&mut SystemRandom))?;
-    attacker.publish(&now, forged)?;
-    let trouble =
-        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
-    let held = matches!(trouble, Some(Event::Trouble { .. }));
-    rules.tried(
-        Rule::R10,
-        "serve targets that no release key signed, with stolen timestamp keys",
-        held,
-        format!("{trouble:?}"),
-    );
-
-    // From here on with the true metadata, for the offers themselves to be judged.
+    // At first with the true metadata, for the offers themselves to be judged.
     attacker.publish(&now, attacker.targets(&now)?)?;
     let ticket = |device: DeviceId, release: ReleaseId| {
         tickets
@@ -135,6 +106,35 @@ pub(crate) async fn play(
         };
         rules.tried(rule, tried, held, outcome);
     }
+    taken.offer(Vec::new());
+    // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
+    attacker.publish(&before, attacker.targets(&before)?)?;
+    let trouble =
+        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
+    let held = matches!(trouble, Some(Event::Trouble { .. }));
+    rules.tried(
+        Rule::R13,
+        "serve yesterday's targets under fresh timestamps, signed with stolen keys",
+        held,
+        format!("{trouble:?}"),
+    );
+
+    // A release that the attacker signed alone.
+    let mut forged = attacker.targets(&now)?.signed().next(UnixTime::from_secs(stage.alice.now().as_secs()));
+    forged.targets.retain(|name, _| name.as_str().starts_with("trust/"));
+    let mut forged = Signed::new(forged).map_err(untrusted)?;
+    forged.sign(&Ed25519Key::generate(&mut SystemRandom))?;
+    attacker.publish(&now, forged)?;
+    let trouble =
+        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
+    let held = matches!(trouble, Some(Event::Trouble { .. }));
+    rules.tried(
+        Rule::R10,
+        "serve targets that no release key signed, with stolen timestamp keys",
+        held,
+        format!("{trouble:?}"),
+    );
+
     taken.stop();
     Ok(())
 }
@@ -274,35 +274,39 @@ async fn swap_keys(
     let device = field.ids[GAMMA];
     let plan_of = field.devices[GAMMA].plan().clone();
     let forged = forge(stage, device, &plan_of)?;
-    let file = database(stage)?;
-    let original: Vec<u8> = file
-        .query_row("SELECT certificate FROM device WHERE id = ?1", [device.as_bytes()], |row| row.get(0))
-        .map_err(failed)?;
-    let put = "UPDATE device SET certificate = ?2 WHERE id = ?1";
-    file.execute(put, params![device.as_bytes(), forged]).map_err(failed)?;
-    drop(file);
+    let original = put_certificate(stage, device, &forged)?;
     let listener = stage.listen().await?;
     stage.start(listener);
-    let preview = stage.alice.run::<RolloutPreview>(plan(release, vec![device], None)).await;
-    let (held, outcome) = match &preview {
-        Err(error) => (true, format!("no ticket is signed for it: {error}")),
-        Ok(plan) => {
-            let excluded =
-                plan.excluded.iter().any(|exclusion| exclusion.reason == ExclusionReason::Untrusted);
-            (excluded && plan.devices == 0, format!("{:?}", plan.excluded))
-        }
-    };
-    rules.tried(
-        Rule::R8,
-        "hand a desktop a certificate with the backend's own KEM key, to read the update",
-        held,
-        outcome,
-    );
+    // Beside an honest device, so that there is something to plan.
+    let preview =
+        stage.alice.run::<RolloutPreview>(plan(release, vec![device, field.ids[BETA]], None)).await?;
+    let untrusted = preview.excluded.iter().find(|exclusion| exclusion.reason == ExclusionReason::Untrusted);
+    let held = untrusted.is_some_and(|exclusion| exclusion.examples == [device]) && preview.devices == 1;
+    let outcome = format!("no ticket is signed for it: {:?}", preview.excluded);
+    let tried = "hand a desktop a certificate with the backend's own KEM key, to read the update";
+    rules.tried(Rule::R8, tried, held, outcome);
     stage.stop().await?;
-    database(stage)?.execute(put, params![device.as_bytes(), original]).map_err(failed)?;
-    let listener = stage.listen().await?;
-    stage.start(listener);
-    Ok(())
+    put_certificate(stage, device, &original).map(drop)
+}
+
+/// Puts a certificate in the place of a device's, and gives back the one before.
+fn put_certificate(stage: &Stage, device: DeviceId, der: &[u8]) -> Result<Vec<u8>, Error> {
+    let file = database(stage)?;
+    let before = file
+        .query_row(
+            "SELECT der FROM certificate JOIN device ON device.n = certificate.device WHERE device.id = ?1",
+            [device.as_bytes()],
+            |row| row.get(0),
+        )
+        .map_err(failed)?;
+    let sha256 = envelope::sha256(der);
+    for sql in [
+        "UPDATE certificate SET der = ?2, sha256 = ?3 WHERE device = (SELECT n FROM device WHERE id = ?1)",
+        "UPDATE device SET certificate = ?3 WHERE id = ?1 AND ?2 IS NOT NULL",
+    ] {
+        file.execute(sql, params![device.as_bytes(), der, sha256.as_bytes()]).map_err(failed)?;
+    }
+    Ok(before)
 }
 
 /// A certificate that says all that the real one says, but by a CA of the attacker's own and with the
@@ -370,7 +374,7 @@ fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) 
 }
 
 fn database(stage: &Stage) -> Result<Connection, Error> {
-    Connection::open(stage.config.data.join("fleet.sqlite")).map_err(failed)
+    Connection::open(stage.config.data.join("store.sqlite")).map_err(failed)
 }
 
 fn failed(source: rusqlite::Error) -> Error {

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read as _,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,13 +18,14 @@ use model::{
 use protocol::{
     Base64, ErrorCode,
     device::{CheckInRequest, CheckInResponse, link_path, path as device_path, segments_path},
-    operator::{DeploymentRow, LinkCounts, RolloutDetail},
+    operator::{DeploymentRow, DeviceState, LinkCounts, RolloutDetail},
 };
 use sim::Intruder;
 use tls::CertificateDer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinHandle,
     time::sleep,
 };
 
@@ -34,10 +36,10 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    Error,
+    Error, Shutdown,
     command::{
-        DeviceRevoke, DeviceRevokePreview, FleetShow, LinkList, RolloutDeployments, RolloutPreview,
-        RolloutShow, RolloutStart,
+        DeviceRevoke, DeviceRevokePreview, DeviceShow, FleetShow, LinkList, RolloutDeployments,
+        RolloutPreview, RolloutShow, RolloutStart,
     },
     dto::{
         Commit, DeviceName, ListDeployments, ListLinks, Nothing, PageRequest, PhaseSize, PlanRollout,
@@ -80,16 +82,14 @@ pub(crate) async fn rollout(
     strangers(stage, rules).await?;
     revoke(stage, field, rules).await?;
     let mut seen = Links::default();
-    let mut cloned = false;
+    let mut copy = Copy::NotYet;
     let deadline = Instant::now() + PATIENCE;
     let detail = loop {
         let detail = alice.run::<RolloutShow>(rollout).await?;
         let links = alice.run::<FleetShow>(Nothing {}).await?.links;
         watch(Scene::Rollout { counts: detail.row.counts, links });
         seen.look(stage, field, rules).await?;
-        if !cloned {
-            cloned = clone(stage, field, rules).await?;
-        }
+        copy = copy.go_on(stage, field, rules).await?;
         match detail.row.state {
             state if state.ended() => break detail,
             RolloutState::Paused => {
@@ -175,50 +175,69 @@ async fn revoke(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(),
 }
 
 /// A copy of a device's disk comes first; then the device itself.
-async fn clone(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<bool, Error> {
-    let device = &field.devices[field::CLONED];
-    let answer = match intruder(&device.storage())?.post(device_path::CHECK_IN, &check_in(1)).await {
-        Ok(answer) if answer.status == 200 => answer,
-        Ok(_) | Err(_) => return Ok(false),
-    };
-    let offers = serde_json::from_slice::<CheckInResponse>(&answer.body)
-        .map(|answer| answer.offers)
-        .unwrap_or_default();
-    let Some(sealed) = offers.into_iter().find_map(|offer| offer.sealed_link) else {
-        return Ok(false);
-    };
-    let id = field.ids[field::CLONED];
+enum Copy {
+    NotYet,
+    BothRun(Shutdown, JoinHandle<Result<(), agent::Error>>, Instant),
+    Told,
+}
+
+impl Copy {
+    async fn go_on(self, stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<Self, Error> {
+        let device = &field.devices[field::CLONED];
+        let id = field.ids[field::CLONED];
+        match self {
+            Self::NotYet => {
+                // The copy has been in use for a minute, so it is ahead.
+                let ahead = (stage.alice.now() + Seconds::minutes(1)).as_secs();
+                let Ok(answer) =
+                    intruder(&device.storage())?.post(device_path::CHECK_IN, &check_in(ahead)).await
+                else {
+                    return Ok(self);
+                };
+                let offers =
+                    serde_json::from_slice::<CheckInResponse>(&answer.body).map(|answer| answer.offers);
+                let Some(sealed) = offers.unwrap_or_default().into_iter().find_map(|offer| offer.sealed_link)
+                else {
+                    return Ok(self);
+                };
+                captured_link(field, id, &sealed, rules);
+                let told = Shutdown::new();
+                let (device, cancel) = (Arc::clone(device), told.clone());
+                let run = tokio::spawn(async move { device.run(cancel, Box::new(|_| ())).await });
+                Ok(Self::BothRun(told, run, Instant::now()))
+            }
+            Self::BothRun(told, run, since) => {
+                let state = stage.alice.run::<DeviceShow>(DeviceName { device: id }).await?.row.state;
+                if state == DeviceState::Active && since.elapsed() < Duration::from_secs(15) {
+                    return Ok(Self::BothRun(told, run, since));
+                }
+                told.cancel();
+                drop(run.await);
+                let outcome =
+                    format!("their counters fork: the backend raises an alarm and holds it for {state:?}");
+                let tried = "run a device beside a copy of its disk";
+                rules.tried(Rule::R3, tried, state == DeviceState::Cloned, outcome);
+                revoke_device(stage, id, "its disk was copied").await?;
+                Ok(Self::Told)
+            }
+            Self::Told => Ok(self),
+        }
+    }
+}
+
+/// A link as it travels, in the hands of somebody who has another device's key.
+fn captured_link(field: &Running, device: DeviceId, sealed: &[u8], rules: &Rules<'_>) {
     let opened = |who: usize| {
         let secret = field.devices[who].storage().read(Blob::KemKey).ok().flatten();
         let secret = secret.and_then(|secret| KemSecret::from_bytes(secret.as_slice().try_into().ok()?).ok());
+        let recipient = Recipient::Device(device);
         secret.is_some_and(|secret| {
-            envelope::open("fleetseal-link/1", &secret, Recipient::Device(id), &sealed, 4_096).is_ok()
+            envelope::open("fleetseal-link/1", &secret, recipient, sealed, 4_096).is_ok()
         })
     };
     let held = !opened(field::THIEF) && opened(field::CLONED);
-    rules.tried(
-        Rule::R9,
-        "open a captured link with another device's key",
-        held,
-        "only its own device's key opens it",
-    );
-
-    let told = crate::Shutdown::new();
-    let run = device.run(told.clone(), Box::new(|_| ()));
-    let outcome = tokio::time::timeout(Duration::from_secs(10), run).await;
-    told.cancel();
-    let (held, outcome) = match outcome {
-        Ok(Err(error)) => (true, format!("the counters fork: refused with {}, and an alarm", error.code())),
-        Ok(Ok(())) => (false, "it went on".to_owned()),
-        Err(_) => {
-            let row = stage.alice.run::<crate::command::DeviceShow>(DeviceName { device: id }).await?.row;
-            let held = row.state == protocol::operator::DeviceState::Cloned;
-            (held, format!("the counters fork: the backend holds it for {:?}", row.state))
-        }
-    };
-    rules.tried(Rule::R3, "run a device beside a copy of its disk", held, outcome);
-    revoke_device(stage, id, "its disk was copied").await?;
-    Ok(true)
+    let tried = "open a captured link with another device's key";
+    rules.tried(Rule::R9, tried, held, "only its own device's key opens it");
 }
 
 /// Links as the operators see them, and what others try with them.
