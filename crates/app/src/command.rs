@@ -125,14 +125,15 @@ commands! {
     FleetSign "fleet.sign" Access::Local, FoundingFile => FoundingStatus;
     FleetJoin "fleet.join" Access::Local, FoundingFile => FoundingStatus;
     FleetShow "fleet.show" Access::Member, Nothing => FleetSummary;
-    FleetPeople "fleet.people" ADMIN, Nothing => Vec<Person>;
+    FleetPeople "fleet.people" ADMIN, Nothing => Page<Person>;
     FleetAddPerson "fleet.add_person" ADMIN, AddPerson => Person;
     FleetRemovePerson "fleet.remove_person" ADMIN, RemovePerson => Done;
+    FleetConfirmJump "fleet.confirm_jump" ADMIN, Nothing => Done;
     FleetAlarms "fleet.alarms" Access::Member, PageRequest => Page<AlarmRow>;
     FleetAudit "fleet.audit" AUDIT, PageRequest => Page<AuditRow>;
 
     DeviceToken "device.token" PROVISION, MakeToken => EnrolmentTokenText;
-    DeviceEnrolments "device.enrolments" PROVISION, Nothing => Vec<Enrolment>;
+    DeviceEnrolments "device.enrolments" PROVISION, Nothing => Page<Enrolment>;
     DeviceApprove "device.approve" PROVISION, ApproveEnrolments => ApprovedEnrolments;
     DeviceList "device.list" Access::Member, ListDevices => Page<DeviceRow>;
     DeviceShow "device.show" Access::Member, DeviceName => DeviceDetail;

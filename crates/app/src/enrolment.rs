@@ -8,8 +8,8 @@ use pki::{Ca, CaCertificate, CaRole, CertificateDer, Csr, DeviceCertificate, Dev
 use protocol::{
     Base64, ErrorBody, ErrorCode,
     operator::{
-        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation,
-        Reserve, path,
+        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, Page, RefuseEnrolment,
+        Reservation, Reserve, path,
     },
 };
 use vault::{KeyRole, Vault};
@@ -49,8 +49,9 @@ impl Handle<DeviceToken> for App {
 }
 
 impl Handle<DeviceEnrolments> for App {
-    async fn handle(&self, _: Nothing) -> Result<Vec<Enrolment>, Error> {
-        self.session().await?.client.get(path::ENROLMENTS).await
+    async fn handle(&self, _: Nothing) -> Result<Page<Enrolment>, Error> {
+        let rows = self.session().await?.client.get(path::ENROLMENTS).await?;
+        Ok(Page { rows, next: None })
     }
 }
 

@@ -5,13 +5,18 @@ use model::Seconds;
 use pki::{Ca, CaCertificate, CaRole, IdentityCsr, PersonProfile};
 use protocol::{
     Base64, ErrorCode,
-    operator::{AlarmRow, AuditRow, FleetSummary, Page, PageRequest, Person, PutPerson, path},
+    operator::{
+        AlarmRow, AuditRow, FleetSummary, Page, PageRequest, Person, PutPerson, SnapshotRequest, path,
+    },
 };
 use vault::KeyRole;
 
 use crate::{
     App, Error,
-    command::{FleetAddPerson, FleetAlarms, FleetAudit, FleetPeople, FleetRemovePerson, FleetShow, Handle},
+    command::{
+        FleetAddPerson, FleetAlarms, FleetAudit, FleetConfirmJump, FleetPeople, FleetRemovePerson, FleetShow,
+        Handle,
+    },
     dto::{AddPerson, Done, Nothing, RemovePerson},
 };
 
@@ -22,8 +27,9 @@ impl Handle<FleetShow> for App {
 }
 
 impl Handle<FleetPeople> for App {
-    async fn handle(&self, _: Nothing) -> Result<Vec<Person>, Error> {
-        self.session().await?.client.get(path::PEOPLE).await
+    async fn handle(&self, _: Nothing) -> Result<Page<Person>, Error> {
+        let rows = self.session().await?.client.get(path::PEOPLE).await?;
+        Ok(Page { rows, next: None })
     }
 }
 
@@ -53,6 +59,14 @@ impl Handle<FleetAddPerson> for App {
 impl Handle<FleetRemovePerson> for App {
     async fn handle(&self, request: RemovePerson) -> Result<Done, Error> {
         self.session().await?.client.tell(&path::revoke_person(request.spki), &()).await?;
+        Ok(Done {})
+    }
+}
+
+impl Handle<FleetConfirmJump> for App {
+    async fn handle(&self, _: Nothing) -> Result<Done, Error> {
+        let confirmed = SnapshotRequest { confirm_jump: true };
+        self.session().await?.client.tell(path::SNAPSHOT, &confirmed).await?;
         Ok(Done {})
     }
 }

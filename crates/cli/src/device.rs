@@ -98,7 +98,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let waiting = app.run::<DeviceEnrolments>(Nothing {}).await?;
             output.result(&waiting, || {
                 let mut rows = vec![vec!["serial".to_owned(), "model".to_owned(), "state".to_owned()]];
-                rows.extend(waiting.iter().map(|row| {
+                rows.extend(waiting.rows.iter().map(|row| {
                     vec![
                         row.token.serial.to_string(),
                         row.token.model.to_string(),

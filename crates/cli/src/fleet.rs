@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        FleetAddPerson, FleetAlarms, FleetAudit, FleetFound, FleetJoin, FleetPeople, FleetRemovePerson,
-        FleetShow, FleetSign,
+        FleetAddPerson, FleetAlarms, FleetAudit, FleetConfirmJump, FleetFound, FleetJoin, FleetPeople,
+        FleetRemovePerson, FleetShow, FleetSign,
     },
     dto::{AddPerson, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest, RemovePerson},
     model::{Role, SpkiDigest, StationName},
@@ -64,6 +64,8 @@ pub(crate) enum Verb {
         /// The key of their certificate, as `people` shows it
         spki: SpkiDigest,
     },
+    /// After a week or more without a backend: let it sign fresh metadata although its clock jumped
+    ConfirmJump,
     /// What somebody must look at
     Alarms,
     /// Who did what, to what, when and why
@@ -128,7 +130,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let people = app.run::<FleetPeople>(Nothing {}).await?;
             output.result(&people, || {
                 let mut rows = vec![vec!["name".to_owned(), "roles".to_owned(), "key".to_owned()]];
-                rows.extend(people.iter().map(|person| {
+                rows.extend(people.rows.iter().map(|person| {
                     let roles: Vec<_> = person.roles.iter().map(|role| role.as_str()).collect();
                     vec![person.name.to_string(), roles.join(", "), person.spki.to_string()]
                 }));
@@ -144,6 +146,10 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::RemovePerson { spki } => {
             let done = app.run::<FleetRemovePerson>(RemovePerson { spki }).await?;
             output.result(&done, || "removed".to_owned());
+        }
+        Verb::ConfirmJump => {
+            let done = app.run::<FleetConfirmJump>(Nothing {}).await?;
+            output.result(&done, || "fresh metadata is signed".to_owned());
         }
         Verb::Alarms => {
             let page = app.run::<FleetAlarms>(PageRequest::default()).await?;
