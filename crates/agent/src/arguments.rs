@@ -121,13 +121,18 @@ mod tests {
             panic!("the descriptor was not taken");
         };
         assert_eq!(path, PathBuf::from("/dev/fd/3"));
-        assert!(matches!(read("enrol --token-file t"), Ok(Command::Enrol { token: Some(TokenSource::File(_)) })));
+        assert!(matches!(
+            read("enrol --token-file t"),
+            Ok(Command::Enrol { token: Some(TokenSource::File(_)) })
+        ));
         assert!(matches!(read("enrol"), Ok(Command::Enrol { token: None })));
     }
 
     #[test]
     fn what_has_no_meaning_is_refused() {
-        for line in ["", "fly", "run --json", "status --token -", "run now", "run --insecure", "enrol --token-fd x"] {
+        for line in
+            ["", "fly", "run --json", "status --token -", "run now", "run --insecure", "enrol --token-fd x"]
+        {
             assert!(read(line).is_err(), "{line}");
         }
     }

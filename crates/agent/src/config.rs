@@ -157,8 +157,10 @@ impl Config {
     /// # Errors
     /// It cannot be read, or is no configuration.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Parse { path: path.into(), source: Box::new(source) })
     }
 
     /// What the device is, in the engine's terms.
@@ -202,10 +204,10 @@ impl ComponentConfig {
                     return Err(self.wrong("`programs` has no meaning with slots"));
                 }
                 let installer = SlotsInstaller::open(plan);
-                return Ok(Box::new(installer.map_err(|source| ConfigError::Installer {
-                    component: self.name.clone(),
-                    source,
-                })?));
+                return Ok(Box::new(
+                    installer
+                        .map_err(|source| ConfigError::Installer { component: self.name.clone(), source })?,
+                ));
             }
             Kind::Rauc => ("rauc", Some(CommandPlan::rauc())),
             Kind::Swupdate => ("swupdate", Some(CommandPlan::swupdate())),
@@ -295,7 +297,10 @@ mod tests {
             ("[[component]]\nname = 'app'\ninstaller = 'magic'\n", "unknown variant"),
             ("[[component]]\nname = 'app'\ninstaller = 'rauc'\ncolour = 'red'\n", "unknown field"),
             ("[[component]]\nname = 'app'\ninstaller = 'rauc'\nslots.dir = '/x'\n", "`slots` goes with"),
-            ("[[component]]\nname = 'a'\ninstaller = 'rauc'\n[[component]]\nname = 'a'\ninstaller = 'rauc'\n", "twice"),
+            (
+                "[[component]]\nname = 'a'\ninstaller = 'rauc'\n[[component]]\nname = 'a'\ninstaller = 'rauc'\n",
+                "twice",
+            ),
             ("insecure = true\n", "unknown field"),
         ] {
             let error = components(text).unwrap_err();

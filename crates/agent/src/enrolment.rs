@@ -193,5 +193,5 @@ async fn tuf_root(token: &EnrolmentToken, http: &mut Http) -> Result<TrustedStat
             return Ok(TrustedState::bootstrap(&root)?);
         }
     }
-    Err(Error::Answer { reason: "the backend does not have the root metadata that the token names" })
+    Err(Error::Keys { reason: "the backend does not have the root metadata that the token names".into() })
 }

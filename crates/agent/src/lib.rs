@@ -30,6 +30,8 @@ mod push;
 mod record;
 mod run;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use device::{ComponentNow, Device, Fitting, Parts, Settings, Status, report_loss};

@@ -89,7 +89,10 @@ async fn run(config: &Config) -> Result<ExitCode, Failure> {
             // The parts went with the failed device; the folder is free again.
             let mut parts = parts(config)?;
             if let Err(error) = agent::report_loss(&mut parts).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the loss of the state was not reported");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the loss of the state was not reported"
+                );
             }
             return Err(Error::StateLost.into());
         }
@@ -170,7 +173,12 @@ fn parts(config: &Config) -> Result<Parts, Failure> {
 
 fn read_token(source: &TokenSource) -> Result<EnrolmentToken, Failure> {
     let unreadable = |error: io::Error| {
-        Failure::new(2, "invalid_request", format!("the token cannot be read: {error}"), "check --token-file or --token-fd")
+        Failure::new(
+            2,
+            "invalid_request",
+            format!("the token cannot be read: {error}"),
+            "check --token-file or --token-fd",
+        )
     };
     let mut text = Zeroizing::new(String::new());
     match source {
@@ -181,7 +189,12 @@ fn read_token(source: &TokenSource) -> Result<EnrolmentToken, Failure> {
         }
     }
     text.parse().map_err(|error: envelope::Error| {
-        Failure::new(2, ErrorCode::TokenRefused.as_str(), error.to_string(), "paste the whole token, from fst1_ on")
+        Failure::new(
+            2,
+            ErrorCode::TokenRefused.as_str(),
+            error.to_string(),
+            "paste the whole token, from fst1_ on",
+        )
     })
 }
 
@@ -194,7 +207,8 @@ async fn until_stopped<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
 }
 
 async fn stopped() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

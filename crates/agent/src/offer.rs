@@ -22,9 +22,10 @@ impl Device {
     /// # Errors
     /// The network or the medium failed, or what came does not verify.
     pub async fn check_in(&mut self) -> Result<Seconds, Error> {
+        // First, so that what has ended here is not offered again, and whatever becomes of the metadata.
+        self.flush().await?;
         self.refresh().await?;
         let answer = self.hello().await?;
-        self.flush().await?;
         for offer in &answer.offers {
             self.take(offer).await?;
         }

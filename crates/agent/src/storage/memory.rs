@@ -13,7 +13,7 @@ pub struct MemoryStorage {
     disk: Arc<Mutex<Disk>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Disk {
     blobs: BTreeMap<Blob, Vec<u8>>,
     staged: Vec<u8>,
@@ -40,6 +40,12 @@ impl MemoryStorage {
         storage
     }
 
+    /// A disk of its own with the same content.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { disk: Arc::new(Mutex::new(self.disk().clone())) }
+    }
+
     /// What a power cut leaves: everything but the staged bytes that were not synced.
     pub fn cut_power(&self) {
         let mut disk = self.disk();
@@ -55,6 +61,18 @@ impl MemoryStorage {
                 *byte ^= 0x5a;
             }
         }
+    }
+
+    /// Damages one staged byte.
+    pub fn damage_staged(&self, offset: usize) {
+        if let Some(byte) = self.disk().staged.get_mut(offset) {
+            *byte ^= 0x5a;
+        }
+    }
+
+    /// Lets it stage at most `bytes` from now on.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.disk().capacity = bytes;
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
