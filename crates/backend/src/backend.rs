@@ -81,6 +81,8 @@ impl Backend {
         // Nothing is sent any more: what is on its way to the record gets there.
         server.downloads.close().await;
         record.abort();
+        // Aborted or not: whoever opens the data next must find it closed.
+        let _ = tokio::join!(record, end_streams);
         tracing::info!("stopped serving");
         Ok(())
     }

@@ -118,11 +118,13 @@ impl Server {
 
     async fn pause(&self, rollout: RolloutId, cause: PauseCause, now: UnixTime) -> Answer<()> {
         let reason = describe(&cause);
+        // The alarm first: a crash between the two must not leave a rollout that stands still unnoticed.
+        self.alarm(AlarmKind::RolloutPaused, None, format!("{rollout}: {reason}")).await?;
         let step = RolloutStep::Pause(Pause::Rule(cause));
-        let entry = Record::own("pause_rollout", rollout, &reason);
+        let entry = Record::own("pause_rollout", &rollout, &reason);
         self.audited(entry, self.store.step_rollout(rollout, step, now)).await?;
         tracing::warn!(rollout_id = %rollout, reason, "paused a rollout");
-        self.alarm(AlarmKind::RolloutPaused, None, format!("{rollout}: {reason}")).await
+        Ok(())
     }
 
     async fn time_out(&self) -> Answer<()> {

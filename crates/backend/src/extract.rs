@@ -134,7 +134,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Json<T> {
     async fn from_request(request: Request, server: &Arc<Server>) -> Answer<Self> {
         let body = read(request.into_body(), MAX_JSON_BYTES, server.config.limits.body).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
-            Refusal::new(ErrorCode::InvalidRequest, "The request cannot be read.").with(error)
+            Refusal::new(ErrorCode::InvalidRequest, "The request cannot be read.").with(&error)
         })
     }
 }
@@ -154,7 +154,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let Query(params) = Query::from_request_parts(parts, state).await.map_err(|error| {
-            Refusal::new(ErrorCode::InvalidRequest, "The parameters cannot be read.").with(error.body_text())
+            Refusal::new(ErrorCode::InvalidRequest, "The parameters cannot be read.").with(&error.body_text())
         })?;
         Ok(Self(params))
     }

@@ -39,7 +39,7 @@ pub(crate) async fn adopt(config: &Config, adopt: &Adopt) -> Result<(), Error> {
     }
     let documents = first_documents(adopt, &fleet, &keys, now)?;
     // The record of the fleet comes last: without it, the founding is repeated.
-    store.append_audit(vec![Record::own("adopt", fleet.id, "").at(now)]).await?;
+    store.append_audit(vec![Record::own("adopt", &fleet.id, "").at(now)]).await?;
     for person in people {
         store.put_person(person).await?;
     }
@@ -111,7 +111,9 @@ fn first_documents(adopt: &Adopt, fleet: &Fleet, keys: &Keys, now: UnixTime) -> 
     let published = metadata::publish(&state, &[], new, keys, now).map_err(|error| match error {
         Unpublished::Metadata(error) => Error::Metadata(error),
         Unpublished::TrustKeys(error) => Error::Envelope(error),
-        other => Error::founding(other.to_string()),
+        Unpublished::Jump(_) | Unpublished::Sign(_) | Unpublished::Unfit(_) => {
+            Error::founding(error.to_string())
+        }
     })?;
     if !published.trust.roots(now).iter().any(|root| **root == *fleet.ca_root) {
         return Err(Error::founding("the trust keys do not name the X.509 root"));

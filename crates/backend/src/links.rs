@@ -20,7 +20,12 @@ impl Server {
     /// What is on offer for this device now; links that are missing are made.
     pub(crate) async fn offers_for(self: &Arc<Self>, device: DeviceId) -> Answer<Vec<Offer>> {
         let now = self.now();
-        let deliveries = self.store.open_deliveries(device, now).await?;
+        let mut deliveries = self.store.open_deliveries(device, now).await?;
+        for delivery in deliveries.clone() {
+            if self.downloads.settle_of(delivery.deployment.id).await {
+                deliveries = self.store.open_deliveries(device, now).await?;
+            }
+        }
         if deliveries.is_empty() {
             return Ok(Vec::new());
         }

@@ -92,7 +92,7 @@ impl Proposal {
         let targets = self.0.signed();
         if targets.version != present.version + 1 {
             let late = Refusal::new(ErrorCode::Conflict, "Other metadata was published meanwhile.");
-            return Err(late.with(format!("version {} is in force", present.version)));
+            return Err(late.with(&format!("version {} is in force", present.version)));
         }
         if targets.issued_at.is_none_or(|at| targets.expires != at + Role::Targets.life()) {
             return Err(refused("The proposed metadata lives longer or shorter than it may."));

@@ -9,7 +9,7 @@ use crate::metadata::Unpublished;
 
 /// Why a request was not done, as it is told to whoever asked.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) ErrorBody);
+pub(crate) struct Refusal(pub(crate) Box<ErrorBody>);
 
 /// What a request is answered with.
 pub(crate) type Answer<T> = Result<T, Refusal>;
@@ -21,11 +21,17 @@ tokio::task_local! {
 
 impl Refusal {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(ErrorBody::new(code, message))
+        Self(Box::new(ErrorBody::new(code, message)))
     }
 
-    pub(crate) fn with(self, detail: impl ToString) -> Self {
-        Self(self.0.detail(detail.to_string()))
+    pub(crate) fn with(mut self, detail: &(impl ToString + ?Sized)) -> Self {
+        self.0.detail = Some(detail.to_string());
+        self
+    }
+
+    fn hint(mut self, hint: &str) -> Self {
+        self.0.hint = Some(hint.to_owned());
+        self
     }
 
     pub(crate) const fn code(&self) -> ErrorCode {
@@ -56,7 +62,9 @@ impl From<store::Error> for Refusal {
             E::WrongDigest => ErrorCode::InvalidArtifact,
             E::Full => ErrorCode::StorageFull,
             E::Busy => ErrorCode::Busy,
-            _ => return Self::internal(&error),
+            E::Damaged { .. } | E::Newer { .. } | E::Closed | E::Io { .. } | E::Database { .. } | _ => {
+                return Self::internal(&error);
+            }
         };
         Self::new(code, sentence(&error))
     }
@@ -66,16 +74,14 @@ impl From<envelope::Error> for Refusal {
     fn from(error: envelope::Error) -> Self {
         let detail = std::error::Error::source(&error).map(ToString::to_string);
         let refusal = Self::new(ErrorCode::InvalidObject, sentence(&error));
-        detail.into_iter().fold(refusal, Self::with)
+        detail.iter().fold(refusal, Self::with)
     }
 }
 
 impl From<envelope::tuf::Error> for Refusal {
     fn from(error: envelope::tuf::Error) -> Self {
-        let code = match error {
-            envelope::tuf::Error::ThresholdNotMet { .. } => ErrorCode::ThresholdNotMet,
-            _ => ErrorCode::InvalidMetadata,
-        };
+        let unsigned = matches!(error, envelope::tuf::Error::ThresholdNotMet { .. });
+        let code = if unsigned { ErrorCode::ThresholdNotMet } else { ErrorCode::InvalidMetadata };
         Self::new(code, sentence(&error))
     }
 }
@@ -88,7 +94,12 @@ impl From<crate::Error> for Refusal {
             crate::Error::Metadata(error) => error.into(),
             crate::Error::Certificate(error) => error.into(),
             crate::Error::Founding { reason } => Self::new(ErrorCode::InvalidRequest, capital(&reason)),
-            other => Self::internal(&other),
+            error @ (crate::Error::File { .. }
+            | crate::Error::KeyFile { .. }
+            | crate::Error::NotInitialised
+            | crate::Error::NotAdopted
+            | crate::Error::Origin { .. }
+            | crate::Error::Tls(_)) => Self::internal(&error),
         }
     }
 }
@@ -110,10 +121,8 @@ impl From<Unpublished> for Refusal {
         match error {
             Unpublished::Metadata(error) => error.into(),
             Unpublished::TrustKeys(error) => error.into(),
-            Unpublished::Jump(jump) => Self(
-                ErrorBody::new(ErrorCode::PreconditionFailed, sentence(&jump))
-                    .hint("Check the backend's clock, then confirm the jump."),
-            ),
+            Unpublished::Jump(jump) => Self::new(ErrorCode::PreconditionFailed, sentence(&jump))
+                .hint("Check the backend's clock, then confirm the jump."),
             Unpublished::Sign(error) => Self::internal(&error),
             Unpublished::Unfit(reason) => Self::new(ErrorCode::InvalidMetadata, capital(reason)),
         }

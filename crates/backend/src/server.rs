@@ -194,12 +194,12 @@ pub(crate) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Somebody does something, without being asked why.
-    pub(crate) fn of(actor: SpkiDigest, operation: Operation, subject: impl ToString) -> Self {
+    pub(crate) fn of(actor: SpkiDigest, operation: Operation, subject: &(impl ToString + ?Sized)) -> Self {
         Self { actor: Some(actor), action: operation.as_str(), subject: subject.to_string(), reason: "" }
     }
 
     /// The backend itself does something.
-    pub(crate) fn own(action: &'a str, subject: impl ToString, reason: &'a str) -> Self {
+    pub(crate) fn own(action: &'a str, subject: &(impl ToString + ?Sized), reason: &'a str) -> Self {
         Self { actor: None, action, subject: subject.to_string(), reason }
     }
 
@@ -260,5 +260,5 @@ async fn load_trust(store: &dyn Store) -> Result<Option<Trust>, Error> {
 }
 
 fn server_identity(fleet: &Fleet, keys: &Keys, now: UnixTime) -> Result<Identity, Error> {
-    Ok(Identity::from_pkcs8(fleet.server_chain(now)?, &*keys.tls.to_pkcs8()?)?)
+    Ok(Identity::from_pkcs8(fleet.server_chain(now)?, &keys.tls.to_pkcs8()?)?)
 }

@@ -108,7 +108,8 @@ impl Downloads {
         let download = Arc::new(Download {
             link: Arc::clone(link),
             gone: AtomicBool::new(false),
-            counted: AtomicU64::new(0),
+            // Not known yet what earlier links served: it may be all but what comes now.
+            counted: AtomicU64::new(link.length_bytes),
             pending: AtomicU64::new(0),
         });
         if let Some(older) = open.insert(link.deployment, Arc::clone(&download)) {
@@ -143,6 +144,15 @@ impl Downloads {
             let _ = passed.await;
         }
         true
+    }
+
+    /// The same for what is under way for this deployment.
+    pub(crate) async fn settle_of(&self, deployment: DeploymentId) -> bool {
+        let download = self.lock().get(&deployment).cloned();
+        match download {
+            Some(download) => self.settle(&download).await,
+            None => false,
+        }
     }
 
     /// The answer that sends `bytes`, which begin at `at`.

@@ -103,10 +103,12 @@ impl Server {
             }
         };
         for ((download, range), served) in sent.into_iter().zip(served) {
-            download.noted(&range, served);
             let link = download.link();
             if served == Some(Served::Consumed) {
                 self.memory().consumed.insert(link.deployment, now);
+            }
+            download.noted(&range, served);
+            if served == Some(Served::Consumed) {
                 self.downloads.end(link.deployment);
             }
             self.hint(Hint::Rollout { rollout: link.rollout });

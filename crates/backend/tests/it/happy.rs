@@ -2,41 +2,22 @@
 
 use model::{DeploymentState, LinkState, RolloutState, Seconds};
 use protocol::{
-    device::{PushEvent, link_path, path, segments_path},
-    operator::{FleetSummary, LinkRow, Page, path as operator},
+    device::{link_path, segments_path},
+    operator::{FleetSummary, path},
 };
-use testkit::{Running, Stream};
+use testkit::Running;
 
-/// The next event that is no sign of life.
-pub(crate) async fn next_event(stream: &mut Stream) -> Option<PushEvent> {
-    loop {
-        match stream.next().await? {
-            PushEvent::Ping | PushEvent::Hello { .. } => {}
-            event => return Some(event),
-        }
-    }
-}
-
-/// The next offer on a push stream.
-pub(crate) async fn next_offer(stream: &mut Stream) -> protocol::device::Offer {
-    loop {
-        match next_event(stream).await.unwrap() {
-            PushEvent::Offer(offer) => return offer,
-            PushEvent::Metadata | PushEvent::Ping | PushEvent::Hello { .. } => {}
-        }
-    }
-}
+use crate::support::{links, next_offer, online, reaches};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_travels_from_the_proposal_to_the_confirmation() {
     let running = Running::start().await;
     let mut device = running.enrol("A-1").await;
     let released = running.release("1.2.0", 3_000_000).await;
-    let mut line = device.connect(&running).await;
+    let (mut line, mut push) = online(&running, &mut device).await;
     let hello = device.check_in(&mut line).await;
     assert!(hello.offers.is_empty());
     assert!((240..=360).contains(&hello.poll_after.0));
-    let mut push = device.connect(&running).await.stream(path::PUSH).await;
 
     let rollout = running.roll_out(&released, &[&device], running.policy(&[1])).await;
     let offer = next_offer(&mut push).await;
@@ -47,8 +28,7 @@ async fn an_update_travels_from_the_proposal_to_the_confirmation() {
     let segments = line.get(&segments_path(link.id)).await;
     assert_eq!(segments.body, released.payload.sealed.segments.encode());
     let mut admin = running.admin().await;
-    let links: Page<LinkRow> = admin.get(operator::LINKS).await.ok();
-    assert_eq!(links.rows[0].state, LinkState::Issued);
+    assert_eq!(links(&mut admin).await[0].state, LinkState::Issued);
     let content = line.get(&link.path).await;
     assert_eq!(content.status, 200);
     assert_eq!(content.body, released.payload.ciphertext);
@@ -63,15 +43,9 @@ async fn an_update_travels_from_the_proposal_to_the_confirmation() {
         let taken = device.report(&mut line, &offer, state, running.now()).await;
         assert_eq!(taken.refused, [None], "{state:?}");
     }
-    loop {
-        let detail = running.rollout(&mut admin, rollout).await;
-        if detail.row.state == RolloutState::Finished {
-            assert_eq!(detail.row.counts.get(DeploymentState::Succeeded), 1);
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-    let summary: FleetSummary = admin.get(operator::FLEET).await.ok();
+    let detail = reaches(&running, &mut admin, rollout, RolloutState::Finished).await;
+    assert_eq!(detail.row.counts.get(DeploymentState::Succeeded), 1);
+    let summary: FleetSummary = admin.get(path::FLEET).await.ok();
     assert_eq!((summary.devices.active, summary.devices.online), (1, 1));
     assert_eq!((summary.links.issued, summary.links.consumed, summary.links.open), (1, 1, 0));
     assert_eq!((summary.open_rollouts, summary.open_alarms), (0, 0));

@@ -2,4 +2,14 @@
 //! the tests move.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
 
+mod enrolment;
+mod executor;
+mod founding;
 mod happy;
+mod links;
+mod membership;
+mod metadata;
+mod release;
+mod robustness;
+mod roles;
+mod support;

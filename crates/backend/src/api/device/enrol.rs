@@ -111,10 +111,11 @@ pub(super) async fn submit(
         }
     };
     let most = Duration::from_secs(wait.0.min(WAIT_MOST.0));
-    if tokio::time::timeout(most, decision).await.is_err() {
-        return Ok(status);
+    tokio::select! {
+        () = decision => look(server, token).await,
+        () = tokio::time::sleep(most) => Ok(status),
+        () = server.closing.cancelled() => Ok(status),
     }
-    self::look(server, token).await
 }
 
 async fn look(server: &Server, token: TokenId) -> Answer<EnrolStatus> {

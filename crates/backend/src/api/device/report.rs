@@ -35,7 +35,7 @@ pub(super) async fn report(
     let (mut places, mut reports, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (place, raw) in request.reports.into_iter().enumerate() {
         match Report::verify(&raw, identity.device, &key) {
-            Err(error) => refused[place] = Some(Refusal::from(error).0),
+            Err(error) => refused[place] = Some(*Refusal::from(error).0),
             Ok(report) if report.deployment.is_none() => events.push(event(report, raw, now)),
             Ok(report) => {
                 places.push(place);

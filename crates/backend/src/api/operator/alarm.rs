@@ -36,7 +36,7 @@ pub(super) async fn acknowledge(
     caller: Caller,
     Name(number): Name<u64>,
 ) -> Answer<StatusCode> {
-    let entry = Record::of(caller.spki, Operation::AcknowledgeAlarm, number);
+    let entry = Record::of(caller.spki, Operation::AcknowledgeAlarm, &number);
     let act = server.store.acknowledge_alarm(number, caller.spki, server.now());
     server.audited(entry, act).await?;
     server.hint(Hint::Alarm);

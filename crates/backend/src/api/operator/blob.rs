@@ -41,7 +41,7 @@ pub(super) async fn put(
     if let Some(part) = part {
         if part.start != stored {
             let wrong = Refusal::new(ErrorCode::Conflict, "The upload goes on elsewhere.");
-            return Err(wrong.with(format!("{stored} bytes are stored")));
+            return Err(wrong.with(&format!("{stored} bytes are stored")));
         }
         stored = write(&server, blobs, upload, part, body).await?;
     }

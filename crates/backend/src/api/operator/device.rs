@@ -114,7 +114,7 @@ pub(super) async fn revoke(
         Some(list) => Some(checked_list(&server, list, &device).await?),
         None => None,
     };
-    let entry = Record::of(caller.spki, Operation::RevokeDevice, id).because(&request.reason);
+    let entry = Record::of(caller.spki, Operation::RevokeDevice, &id).because(&request.reason);
     let act = server.store.withdraw_devices(vec![id], to, request.reason.clone(), now);
     let withdrawn = server.audited(entry, act).await?;
     server.push.close(id);
@@ -135,7 +135,7 @@ pub(super) async fn clear_cloned(
     caller: Caller,
     Name(id): Name<DeviceId>,
 ) -> Answer<StatusCode> {
-    let entry = Record::of(caller.spki, Operation::ClearCloned, id);
+    let entry = Record::of(caller.spki, Operation::ClearCloned, &id);
     server.audited(entry, server.store.clear_cloned(id, server.now())).await?;
     server.hint(Hint::Device { device: id });
     Ok(StatusCode::NO_CONTENT)

@@ -50,7 +50,7 @@ pub(super) async fn announce(
     if new.expires_at <= now {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "The token has lapsed already."));
     }
-    let entry = Record::of(caller.spki, Operation::AnnounceToken, new.token).because(new.serial.as_str());
+    let entry = Record::of(caller.spki, Operation::AnnounceToken, &new.token).because(new.serial.as_str());
     let token = Token {
         id: new.token,
         serial: new.serial.clone(),
@@ -107,7 +107,7 @@ pub(super) async fn reserve(
         }
     };
     let reservation = reservation(&enrolment, &note, &csr, basis, device, certificate_serial, server.now());
-    let entry = Record::of(caller.spki, Operation::Reserve, token).because(enrolment.token.serial.as_str());
+    let entry = Record::of(caller.spki, Operation::Reserve, &token).because(enrolment.token.serial.as_str());
     let [reserved] = &server.audited(entry, server.store.reserve(vec![reservation])).await?[..] else {
         return Err(Refusal::internal(&store::Error::NotFound { what: "outcome" }));
     };
@@ -144,8 +144,8 @@ pub(super) async fn issue(
         sha256: sha256(&request.certificate),
         at: now,
     };
-    let entry =
-        Record::of(caller.spki, Operation::IssueCertificate, device).because(enrolment.token.serial.as_str());
+    let entry = Record::of(caller.spki, Operation::IssueCertificate, &device)
+        .because(enrolment.token.serial.as_str());
     let act = async {
         server.store.certify(vec![record]).await?;
         server.store.issue_enrolment(token, device, request.sealed_certificate.0, now).await
@@ -167,7 +167,7 @@ pub(super) async fn refuse(
     may_speak_for(&server, &caller, &Note::of(&enrolment.token)?.station).await?;
     let reason = serde_json::to_string(&request.error).expect("a structure of texts");
     let message = request.error.message;
-    let entry = Record::of(caller.spki, Operation::RefuseEnrolment, token).because(&message);
+    let entry = Record::of(caller.spki, Operation::RefuseEnrolment, &token).because(&message);
     let act = server.store.refuse_enrolment(token, reason, server.now());
     server.audited(entry, act).await?;
     decided(&server, token);
@@ -181,7 +181,7 @@ pub(super) async fn proven(
 ) -> Answer<StatusCode> {
     let enrolment = known(&server, token).await?;
     may_speak_for(&server, &caller, &Note::of(&enrolment.token)?.station).await?;
-    let entry = Record::of(caller.spki, Operation::ConfirmProof, token);
+    let entry = Record::of(caller.spki, Operation::ConfirmProof, &token);
     server.audited(entry, server.store.confirm_enrolment(token, server.now())).await?;
     server.hint(Hint::Enrolment);
     Ok(StatusCode::NO_CONTENT)
@@ -264,11 +264,11 @@ fn outcome(server: &Server, reserved: Reserved, proposed: DeviceId) -> Answer<Re
             server.hint(Hint::Alarm);
             let seen =
                 Refusal::new(ErrorCode::KeySeen, "A key of this device was seen before, at another one.");
-            Err(seen.with(device))
+            Err(seen.with(&device))
         }
         Reserved::NeedsReplace { device } => {
             let taken = Refusal::new(ErrorCode::SerialTaken, "This serial number is known with other keys.");
-            Err(taken.with(device))
+            Err(taken.with(&device))
         }
         Reserved::NotActive => Err(Refusal::new(ErrorCode::Conflict, "The device is not active.")),
     }

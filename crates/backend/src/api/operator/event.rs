@@ -43,7 +43,11 @@ impl Watcher {
             self.begun = true;
             return Some(self.ping());
         }
-        let Ok(first) = timeout(self.server.config.ping, self.hints.recv()).await else {
+        let first = tokio::select! {
+            first = timeout(self.server.config.ping, self.hints.recv()) => first,
+            () = self.server.closing.cancelled() => return None,
+        };
+        let Ok(first) = first else {
             return self.is_welcome().await.then(|| self.ping());
         };
         let mut hints = vec![first.ok()?];
@@ -67,7 +71,6 @@ impl Watcher {
     async fn is_welcome(&self) -> bool {
         let person = self.server.store.person(self.spki).await;
         person.is_ok_and(|person| person.is_some_and(|person| person.revoked_at.is_none()))
-            && !self.server.closing.is_cancelled()
     }
 
     fn ping(&self) -> Bytes {

@@ -78,7 +78,7 @@ async fn put(
     certificate: &PutCertificate,
 ) -> Answer<()> {
     let subject = envelope::sha256(&certificate.certificate);
-    server.recorded(Record::of(caller.spki, operation, subject), server.put_fleet(fleet)).await
+    server.recorded(Record::of(caller.spki, operation, &subject), server.put_fleet(fleet)).await
 }
 
 async fn devices(server: &Server) -> Answer<DeviceCounts> {

@@ -66,7 +66,7 @@ async fn end(
 ) -> Answer<model::DeploymentId> {
     let gone = || Refusal::new(ErrorCode::LinkGone, "This link is gone already.");
     let link = server.store.link(id, server.now()).await?.ok_or_else(gone)?;
-    let entry = Record::of(caller.spki, operation, link.deployment);
+    let entry = Record::of(caller.spki, operation, &link.deployment);
     let act = server.store.revoke_links(LinkChoice::These(vec![id]), server.now());
     let ended = server.audited(entry, act).await?;
     server.downloads.end(link.deployment);

@@ -31,7 +31,7 @@ pub(super) async fn publish(
     let subject =
         new.targets.as_deref().map(envelope::sha256).map_or_else(|| "root".into(), |d| d.to_string());
     server
-        .recorded(Record::of(caller.spki, Operation::PublishMetadata, subject), server.publish(new))
+        .recorded(Record::of(caller.spki, Operation::PublishMetadata, &subject), server.publish(new))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

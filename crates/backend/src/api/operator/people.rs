@@ -35,7 +35,7 @@ pub(super) async fn put(
     }
     let roles: Vec<_> = person.roles.iter().map(|role| role.as_str()).collect();
     let reason = format!("{}: {}", person.name, roles.join(", "));
-    let entry = Record::of(caller.spki, Operation::PutPerson, person.spki).because(&reason);
+    let entry = Record::of(caller.spki, Operation::PutPerson, &person.spki).because(&reason);
     let answer = row(&person);
     server.audited(entry, server.store.put_person(person)).await?;
     Ok(Reply(answer))
@@ -49,7 +49,7 @@ pub(super) async fn revoke(
     if caller.spki == spki {
         return Err(Refusal::new(ErrorCode::Conflict, "You cannot end your own access."));
     }
-    let entry = Record::of(caller.spki, Operation::RevokePerson, spki);
+    let entry = Record::of(caller.spki, Operation::RevokePerson, &spki);
     server.audited(entry, server.store.revoke_person(spki, server.now())).await?;
     Ok(StatusCode::NO_CONTENT)
 }

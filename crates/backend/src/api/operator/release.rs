@@ -4,7 +4,7 @@ use axum::{Json as Reply, extract::State};
 use envelope::tuf::Targets;
 use model::{PersonName, ReleaseId, ReleaseState, SpkiDigest, Version};
 use protocol::{
-    Base64, ErrorBody, ErrorCode,
+    Base64, ErrorCode,
     operator::{
         AddSignature, Hint, Page, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow,
         Review, SealedArtifactRow, Signature, Verdict,
@@ -80,7 +80,7 @@ pub(super) async fn propose(
     if known.as_ref().is_some_and(|known| known.author != caller.spki) {
         return Err(Refusal::new(ErrorCode::Conflict, "Somebody else's release has this id."));
     }
-    let entry = Record::of(caller.spki, Operation::ProposeRelease, id);
+    let entry = Record::of(caller.spki, Operation::ProposeRelease, &id);
     let act = async {
         match known.map(|known| known.state) {
             None => server.store.create_release(id, caller.spki, content, now).await?,
@@ -122,7 +122,7 @@ pub(super) async fn review(
     };
     let comment =
         Comment { by: caller.spki, at: now, verdict: Some(approves), text: request.comment.clone() };
-    let entry = Record::of(caller.spki, Operation::ReviewRelease, id).because(&request.comment);
+    let entry = Record::of(caller.spki, Operation::ReviewRelease, &id).because(&request.comment);
     let act = async {
         server.store.comment_release(id, comment).await?;
         if moves { server.store.step_release(id, to, now).await } else { Ok(()) }
@@ -152,7 +152,7 @@ pub(super) async fn sign(
         by: caller.spki,
         at: now,
     };
-    let entry = Record::of(caller.spki, Operation::SignRelease, id).because(&request.key_id);
+    let entry = Record::of(caller.spki, Operation::SignRelease, &id).because(&request.key_id);
     server.audited(entry, server.store.sign_release(id, signature)).await?;
     let release = known(&server, id).await?;
     let open = matches!(release.state, ReleaseState::Proposed | ReleaseState::Approved);
@@ -188,7 +188,7 @@ pub(super) async fn publish(
         && content.artifacts.iter().all(|artifact| {
             targets.target(&artifact.target).is_some_and(|target| *target.sha256() == artifact.digest)
         });
-    let entry = Record::of(caller.spki, Operation::PublishRelease, id);
+    let entry = Record::of(caller.spki, Operation::PublishRelease, &id);
     server
         .recorded(entry, async {
             if !out_already {
@@ -219,9 +219,8 @@ pub(super) fn require_threshold(signed: &Signatures) -> Answer<()> {
     if signed.suffice() {
         return Ok(());
     }
-    let body = ErrorBody::new(ErrorCode::ThresholdNotMet, "Too few release keys have signed.")
-        .detail(format!("{} of {}", signed.have, signed.need));
-    Err(Refusal(body))
+    let missing = Refusal::new(ErrorCode::ThresholdNotMet, "Too few release keys have signed.");
+    Err(missing.with(&format!("{} of {}", signed.have, signed.need)))
 }
 
 /// The release as it stands now, after the screens were told.

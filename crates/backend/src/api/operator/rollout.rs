@@ -70,7 +70,7 @@ pub(super) async fn plan(
     if let Err(error) = request.policy.check() {
         let mut refusal = Refusal::new(ErrorCode::InvalidPolicy, "No rollout can follow this policy.");
         refusal.0.fields.push(FieldError { field: "policy".into(), message: error.to_string() });
-        return Err(refusal.with(error));
+        return Err(refusal.with(&error));
     }
     if request.not_before.len() != request.policy.phases.len() {
         return Err(Refusal::new(
@@ -104,7 +104,7 @@ pub(super) async fn plan(
         created_by: caller.spki,
         at: server.now(),
     };
-    let entry = Record::of(caller.spki, Operation::PlanRollout, id);
+    let entry = Record::of(caller.spki, Operation::PlanRollout, &id);
     server.audited(entry, server.store.create_rollout(new)).await?;
     changed(&server, id).await
 }
@@ -160,7 +160,7 @@ pub(super) async fn add(
         new.push(store::NewDeployment { id, device, phase, artifact, ticket: Some(ticket) });
     }
     let count = new.len();
-    let entry = Record::of(caller.spki, Operation::AddDeployments, id);
+    let entry = Record::of(caller.spki, Operation::AddDeployments, &id);
     let reason = format!("{count} tickets");
     let now = server.now();
     let act = server.store.add_deployments(id, new, false, now);
@@ -202,7 +202,7 @@ pub(super) async fn step(
     let rollout = known(&server, id).await?;
     let now = server.now();
     let store = &server.store;
-    let record = |reason| Record::of(caller.spki, Operation::StepRollout, id).because(reason);
+    let record = |reason| Record::of(caller.spki, Operation::StepRollout, &id).because(reason);
     match request {
         RolloutStep::Start => {
             require_published(&server, &rollout).await?;
@@ -258,7 +258,7 @@ async fn checked(server: &Server, rollout: &Rollout, new: &NewDeployment) -> Ans
     let Some(device) = server.store.device(new.device).await? else { return Ok(None) };
     let wrong = |field: &str| {
         let foreign = "A ticket is for something else than it was handed in for.";
-        Err(Refusal::new(ErrorCode::InvalidObject, foreign).with(format!("{field} of {}", new.device)))
+        Err(Refusal::new(ErrorCode::InvalidObject, foreign).with(&format!("{field} of {}", new.device)))
     };
     let label = Label::verify(&new.label, &device.model, &server.trust().keys, server.now())?;
     if label.fleet != server.fleet().id {

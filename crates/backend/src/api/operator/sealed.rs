@@ -64,7 +64,7 @@ pub(super) async fn upload(
         segments,
         at: now,
     };
-    let entry = Record::of(caller.spki, Operation::UploadSealed, request.id);
+    let entry = Record::of(caller.spki, Operation::UploadSealed, &request.id);
     server.audited(entry, server.store.put_sealed(sealed)).await?;
     changed(&server, release).await
 }
@@ -78,7 +78,7 @@ fn check(
     ciphertext: &Bytes,
 ) -> Result<(SealedArtifact, u32), Refusal> {
     let wrong = |what: &str| Refusal::new(ErrorCode::InvalidArtifact, what);
-    let broken = |error: otap::Error| wrong("The ciphertext is not what was signed.").with(error);
+    let broken = |error: otap::Error| wrong("The ciphertext is not what was signed.").with(&error);
     if !ciphertext.starts_with(&record.header) {
         return Err(wrong("The ciphertext begins with another header than the one that was signed."));
     }

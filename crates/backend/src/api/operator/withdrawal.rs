@@ -77,7 +77,7 @@ pub(super) async fn withdraw(
     let release = known(&server, id).await?;
     let earlier = stored(&server, id).await?;
     let was_out = release.state == ReleaseState::Published || earlier.is_some();
-    let entry = Record::of(caller.spki, Operation::WithdrawRelease, id).because(&request.reason);
+    let entry = Record::of(caller.spki, Operation::WithdrawRelease, &id).because(&request.reason);
     if earlier.as_ref().is_some_and(|earlier| earlier.published) {
         return changed(&server, id).await;
     }
@@ -118,7 +118,7 @@ pub(super) async fn sign(
         by: caller.spki,
         at: server.now(),
     });
-    let entry = Record::of(caller.spki, Operation::SignRelease, release.id).because(&request.key_id);
+    let entry = Record::of(caller.spki, Operation::SignRelease, &release.id).because(&request.key_id);
     server.recorded(entry, withdrawal.save(server, release.id)).await?;
     if withdrawal.standing(server)?.suffice() {
         publish(server, caller, release.id).await?;
@@ -133,7 +133,7 @@ pub(super) async fn publish(server: &Server, caller: &Caller, id: ReleaseId) -> 
     }
     let signed = withdrawal.standing(server)?;
     require_threshold(&signed)?;
-    let entry = Record::of(caller.spki, Operation::PublishRelease, id).because("without the release");
+    let entry = Record::of(caller.spki, Operation::PublishRelease, &id).because("without the release");
     server
         .recorded(entry, async {
             server.publish(Publication { targets: Some(signed.raw), ..Publication::default() }).await?;
