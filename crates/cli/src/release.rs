@@ -30,7 +30,7 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "main")]
         component: Component,
         /// Its version (SemVer)
-        #[arg(long = "release-version", value_name = "VERSION")]
+        #[arg(id = "release-version", long = "release-version", value_name = "VERSION")]
         version: Version,
         /// Its security counter: devices never go below it again
         #[arg(long, default_value = "0")]
