@@ -187,7 +187,10 @@ impl Device {
     async fn pass_one(&mut self) -> Result<bool, Error> {
         let (Some(order), Some(basis)) = (&self.order, &self.basis) else { return Ok(false) };
         let Some(plaintext) = Plaintext::new(&mut *self.parts.storage, order) else { return Ok(false) };
-        plaintext.is_artifact(order, basis.targets()).await.map_err(Error::storage("read the staged bytes"))
+        plaintext
+            .matches_artifact(order, basis.targets())
+            .await
+            .map_err(Error::storage("read the staged bytes"))
     }
 
     async fn pass_two(&mut self, component: &Component) -> Result<Option<Worked>, Error> {

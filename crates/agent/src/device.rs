@@ -4,11 +4,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use envelope::{
     Report, TargetBytes, Verified,
-    device::{Basis, Clock as Knowledge, Install, State},
+    device::{Basis, Clock as Knowledge, ComponentState, Install, State},
     tuf::TrustedState,
 };
 use model::{
@@ -174,6 +175,7 @@ impl Device {
             order: None,
             download: None,
         };
+        device.fit()?;
         device.started()?;
         Ok(device)
     }
@@ -297,12 +299,29 @@ impl Device {
     /// Sends what waits to be reported, oldest first. A report that the backend refuses is dropped: it
     /// would refuse it again.
     pub(crate) async fn flush(&mut self) -> Result<(), Error> {
-        while let Some((reports, last)) = self.record.outbox.oldest(100) {
+        let mut most = 100;
+        while let Some((reports, last)) = self.record.outbox.oldest(most) {
             let request = ReportsRequest { reports };
-            let wait = std::time::Duration::ZERO;
-            let answer: ReportsResponse = self.http.json(path::REPORTS, &request, wait).await?;
-            for error in answer.refused.iter().flatten() {
-                tracing::warn!(code = error.code.as_str(), message = error.message, "a report was refused");
+            match self.http.json::<ReportsResponse>(path::REPORTS, &request, Duration::ZERO).await {
+                Ok(answer) => {
+                    for error in answer.refused.iter().flatten() {
+                        let (code, message) = (error.code.as_str(), &error.message);
+                        tracing::warn!(code, message, "a report was refused");
+                    }
+                }
+                // One among them cannot be read: it must not keep the others back.
+                Err(Error::Backend { status: 400 | 409 | 413 | 422, .. }) if request.reports.len() > 1 => {
+                    most = 1;
+                    continue;
+                }
+                Err(Error::Backend { status: 400 | 409 | 413 | 422, error }) => {
+                    tracing::warn!(
+                        code = error.code.as_str(),
+                        message = error.message,
+                        "a report was refused"
+                    );
+                }
+                Err(error) => return Err(error),
             }
             let mut next = self.record.clone();
             next.outbox.taken(last);
@@ -312,7 +331,7 @@ impl Device {
     }
 
     fn tell(&mut self, progress: &Progress, state: DeploymentState, code: Option<&str>) {
-        self.observe(Event::Deployment {
+        self.observe(&Event::Deployment {
             deployment: progress.deployment,
             component: progress.artifact.component.clone(),
             version: progress.artifact.version.clone(),
@@ -321,9 +340,20 @@ impl Device {
         });
     }
 
-    pub(crate) fn observe(&mut self, event: Event) {
+    pub(crate) fn observe(&mut self, event: &Event) {
         tracing::info!(?event, "news");
-        (self.parts.observer)(&event);
+        (self.parts.observer)(event);
+    }
+
+    /// Takes in components that were added since the device enrolled.
+    fn fit(&mut self) -> Result<(), Error> {
+        let mut next = self.record.clone();
+        for (component, fitting) in &self.parts.components {
+            if next.state.component(component).is_none() {
+                next.state = next.state.with_component(component.clone(), fitting.state());
+            }
+        }
+        if next.state == self.record.state { Ok(()) } else { self.store(next) }
     }
 
     /// Notes a start: software on trial that does not come to its confirmation in a few is given up.
@@ -336,6 +366,14 @@ impl Device {
         let Some(progress) = booting else { return Ok(()) };
         progress.starts = progress.starts.saturating_add(1);
         self.store(next)
+    }
+}
+
+impl Fitting {
+    /// What a device remembers of the component before its first update.
+    pub(crate) fn state(&self) -> ComponentState {
+        let (confirmed, security_counter) = (self.version.clone(), self.security_counter);
+        ComponentState { confirmed, security_counter, ..ComponentState::default() }
     }
 }
 
@@ -352,7 +390,7 @@ pub async fn report_loss(parts: &mut Parts) -> Result<(), Error> {
     let mut http = Http::new(endpoint);
     let mut backoff = Backoff::new(parts.pace.retry);
     for _ in 0..3 {
-        match http.json::<ReportsResponse>(path::REPORTS, &request, std::time::Duration::ZERO).await {
+        match http.json::<ReportsResponse>(path::REPORTS, &request, Duration::ZERO).await {
             Err(error) if error.passes() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the loss is not reported yet");
                 tokio::time::sleep(backoff.next(&mut *parts.random)).await;

@@ -91,6 +91,11 @@ pub(crate) fn point(dir: &Path, name: &str, target: &str) -> io::Result<()> {
     sync_dir(dir)
 }
 
+/// Whether it failed for want of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Makes what was renamed, made or removed in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use model::{Component, Digest};
 
 use crate::{
-    Device, Error, Event, Storage,
+    Device, Error, Event, Storage, disk,
     http::{Body, get},
 };
 
@@ -49,10 +49,8 @@ pub(crate) enum Stop {
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
-        match &error {
-            Error::Backend { status: 403 | 404 | 410, .. } => Self::LinkGone,
-            _ => Self::Failed(error),
-        }
+        let gone = matches!(error, Error::Backend { status: 403 | 404 | 410, .. });
+        if gone { Self::LinkGone } else { Self::Failed(error) }
     }
 }
 
@@ -224,8 +222,8 @@ fn length(layout: Layout, segment: u32) -> usize {
 }
 
 fn medium(source: io::Error) -> Stop {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Stop::Full,
-        _ => Stop::Failed(Error::Storage { action: "stage the download", source }),
+    if disk::is_full(&source) {
+        return Stop::Full;
     }
+    Stop::Failed(Error::Storage { action: "stage the download", source })
 }

@@ -172,7 +172,7 @@ async fn ask(http: &mut Http, path: &str, request: &impl Serialize) -> Result<Ba
     loop {
         match http.json(path, request, WAIT.into()).await? {
             EnrolStatus::Issued { sealed_certificate } => return Ok(sealed_certificate),
-            EnrolStatus::Refused { error } => return Err(Error::Refused(error)),
+            EnrolStatus::Refused { error } => return Err(Error::Refused(Box::new(error))),
             EnrolStatus::Pending { retry_after } => {
                 tracing::info!(seconds = retry_after.0, "waiting for a certificate");
                 sleep(

@@ -2,6 +2,8 @@ use std::io;
 
 use protocol::{ErrorBody, ErrorCode};
 
+use crate::disk;
+
 /// Why the device did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -46,7 +48,7 @@ pub enum Error {
         status: u16,
         /// What it says.
         #[source]
-        error: ErrorBody,
+        error: Box<ErrorBody>,
     },
     /// The backend answered with something else than what was asked for.
     #[error("{reason}")]
@@ -56,7 +58,7 @@ pub enum Error {
     },
     /// No certificate is issued for this request.
     #[error("the enrolment was refused")]
-    Refused(#[source] ErrorBody),
+    Refused(#[source] Box<ErrorBody>),
     /// The certificate that came back is not this device's, or not of this fleet.
     #[error("the certificate is not to be trusted: {reason}")]
     Certificate {
@@ -91,10 +93,8 @@ impl Error {
     /// The code that programs switch on.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Storage { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
-                _ => ErrorCode::Internal,
-            },
+            Self::Storage { source, .. } if disk::is_full(source) => ErrorCode::StorageFull,
+            Self::Storage { .. } => ErrorCode::Internal,
             Self::NotEnrolled | Self::NoToken | Self::StateLost => ErrorCode::PreconditionFailed,
             Self::Address => ErrorCode::InvalidRequest,
             Self::Network { .. } => ErrorCode::NetworkUnreachable,

@@ -191,7 +191,7 @@ impl Http {
         let error = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
             ErrorBody::new(ErrorCode::Internal, format!("the backend answered {status}"))
         });
-        Err(Error::Backend { status: status.as_u16(), error })
+        Err(Error::Backend { status: status.as_u16(), error: Box::new(error) })
     }
 
     /// Reads a body up to `max` bytes, and one more to show that it goes on; the connection is dropped then.

@@ -11,6 +11,8 @@ use std::{future::Future, io, pin::Pin};
 use model::{Component, Digest, InstallerName, SecurityCounter, TargetName, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::disk;
+
 pub use command::{CommandInstaller, CommandPlan};
 pub use program::{Health, Program, ProgramError};
 pub use slots::{SlotsInstaller, SlotsPlan};
@@ -102,10 +104,7 @@ pub enum InstallError {
 
 impl InstallError {
     pub(crate) fn disk(action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Disk { action, source },
-        }
+        move |source| if disk::is_full(&source) { Self::Full } else { Self::Disk { action, source } }
     }
 
     pub(crate) fn program(step: &'static str) -> impl FnOnce(ProgramError) -> Self {

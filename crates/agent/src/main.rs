@@ -151,14 +151,12 @@ fn configuration(arguments: &Arguments) -> Result<Config, Failure> {
 }
 
 fn parts(config: &Config) -> Result<Parts, Failure> {
-    let storage = DirStorage::open(&config.data_dir).map_err(|source| match source.kind() {
-        io::ErrorKind::WouldBlock => Failure::new(
-            8,
-            ErrorCode::Conflict.as_str(),
-            format!("another agent uses `{}`", config.data_dir.display()),
-            "stop it first, or name another folder with --data-dir",
-        ),
-        _ => Error::Storage { action: "open the data folder", source }.into(),
+    let storage = DirStorage::open(&config.data_dir).map_err(|source| {
+        if source.kind() != io::ErrorKind::WouldBlock {
+            return Error::Storage { action: "open the data folder", source }.into();
+        }
+        let what = format!("another agent uses `{}`", config.data_dir.display());
+        Failure::new(8, "conflict", what, "stop it first, or name another folder with --data-dir")
     })?;
     Ok(Parts {
         storage: Box::new(storage),
@@ -236,16 +234,20 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = match error.code() {
-            ErrorCode::NetworkUnreachable | ErrorCode::Busy | ErrorCode::Timeout => 5,
-            ErrorCode::Untrusted => 6,
-            _ => match error {
-                Error::NotEnrolled | Error::NoToken => 3,
-                Error::Refused(_) | Error::Backend { .. } => 4,
-                Error::StateLost => 7,
-                Error::Storage { .. } => 8,
-                _ => 1,
-            },
+        let exit = if error.passes() && error.code() != ErrorCode::Untrusted {
+            5
+        } else if error.code() == ErrorCode::Untrusted {
+            6
+        } else if matches!(error, Error::NotEnrolled | Error::NoToken) {
+            3
+        } else if matches!(error, Error::Refused(_) | Error::Backend { .. }) {
+            4
+        } else if matches!(error, Error::StateLost) {
+            7
+        } else if matches!(error, Error::Storage { .. }) {
+            8
+        } else {
+            1
         };
         let mut what = error.to_string();
         let mut source = error.source();

@@ -53,7 +53,7 @@ impl Device {
         let Some(basis) = &self.basis else { return Err(Error::answer("no metadata is at hand")) };
         let verified = CheckIn::verify(&answer.check_in, self.enrolled.device, &nonce, basis.keys(), floor)?;
         self.hint = Some((verified.at, Instant::now()));
-        self.observe(Event::CheckedIn { server_time: verified.at, offers: answer.offers.len() });
+        self.observe(&Event::CheckedIn { server_time: verified.at, offers: answer.offers.len() });
         Ok(answer)
     }
 
@@ -72,7 +72,7 @@ impl Device {
             decided = self.decide(offer);
         }
         match decided {
-            Ok(Order::Install(install)) => self.accept(offer, install),
+            Ok(Order::Install(install)) => self.accept(offer, &install),
             Ok(Order::Hold(hold)) => self.held(offer, &hold),
             Err(refusal) => self.refuse(offer, &refusal),
         }
@@ -85,7 +85,7 @@ impl Device {
     }
 
     fn decide(&self, offer: &Offer) -> Result<Order, Refusal> {
-        let link = offer.sealed_link.as_ref().map(|link| &**link);
+        let link = offer.sealed_link.as_deref();
         match self.judge(&offer.sealed_ticket, link) {
             // The ticket stands; another link will come.
             Err(refusal) if link.is_some() && about_link(&refusal) => {
@@ -108,7 +108,7 @@ impl Device {
         verify_offer(&self.record.state, basis, offer, &self.keys.kem, false, self.time(), free)
     }
 
-    fn accept(&mut self, offer: &Offer, install: Box<envelope::Verified<Install>>) -> Result<(), Error> {
+    fn accept(&mut self, offer: &Offer, install: &envelope::Verified<Install>) -> Result<(), Error> {
         let component = install.ticket().component.clone();
         let target = &install.installation().target;
         let fitting = self.parts.components.get(&component);
@@ -126,7 +126,7 @@ impl Device {
                 digest: target.sha256,
                 installer: target.installer.clone(),
             };
-            let state = self.record.state.accept(&install);
+            let state = self.record.state.accept(install);
             let before = state.component(&component).and_then(|state| state.confirmed.clone());
             let progress = Progress {
                 deployment: offer.deployment,
@@ -169,22 +169,21 @@ impl Device {
         next.outbox.add(report, &self.keys.identity)?;
         self.store(next)?;
         self.forget(&component);
-        self.observe(Event::Refused { deployment, code: "held".to_owned() });
+        self.observe(&Event::Refused { deployment, code: "held".to_owned() });
         Ok(())
     }
 
     fn refuse(&mut self, offer: &Offer, refusal: &Refusal) -> Result<(), Error> {
-        match refusal {
-            // These pass by themselves, and the offer comes again.
-            Refusal::NotYet { .. } | Refusal::TrialRunning { .. } | Refusal::MetadataExpired { .. } => {
-                tracing::info!(deployment = %offer.deployment, code = refusal.code(), "an offer waits");
-                Ok(())
-            }
-            _ => {
-                let detail = Some(refusal.to_string());
-                self.refused(offer.deployment, refusal.code(), detail, refusal.stored_seq())
-            }
+        // These pass by themselves, and the offer comes again.
+        let passes = matches!(
+            refusal,
+            Refusal::NotYet { .. } | Refusal::TrialRunning { .. } | Refusal::MetadataExpired { .. }
+        );
+        if passes {
+            tracing::info!(deployment = %offer.deployment, code = refusal.code(), "an offer waits");
+            return Ok(());
         }
+        self.refused(offer.deployment, refusal.code(), Some(refusal.to_string()), refusal.stored_seq())
     }
 
     fn refused(
@@ -198,7 +197,7 @@ impl Device {
         let report = self.refusal(deployment, code, detail, stored_seq);
         next.outbox.add(report, &self.keys.identity)?;
         self.store(next)?;
-        self.observe(Event::Refused { deployment, code: code.to_owned() });
+        self.observe(&Event::Refused { deployment, code: code.to_owned() });
         Ok(())
     }
 

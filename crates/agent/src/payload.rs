@@ -32,7 +32,7 @@ impl<'a> Plaintext<'a> {
     }
 
     /// Pass one: whether everything staged opens and is the artifact that ticket and targets name.
-    pub(crate) async fn is_artifact(
+    pub(crate) async fn matches_artifact(
         mut self,
         install: &Install,
         targets: &Verified<TargetsView>,
@@ -57,7 +57,7 @@ impl<'a> Plaintext<'a> {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(false),
                 Err(error) => return Err(error),
             }
-            if self.next % TURN == 0 {
+            if self.next.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;
             }
         }

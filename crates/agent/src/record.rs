@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use envelope::{
-    Report, Signer,
-    device::{ComponentState, State},
-    tuf::TrustedState,
-};
+use envelope::{Report, Signer, device::State, tuf::TrustedState};
 use model::{Component, DeploymentId, DeploymentState, DeviceId, Digest, FleetId, UnixTime, Version};
 use protocol::Base64;
 use serde::{Deserialize, Serialize};
@@ -121,14 +117,8 @@ impl Record {
             me.device == device && me.fleet == fleet && me.identity == Some(identity)
         });
         if !known {
-            let components = parts.components.iter().map(|(component, fitting)| {
-                let confirmed = fitting.version.clone();
-                let security_counter = fitting.security_counter;
-                (
-                    component.clone(),
-                    ComponentState { confirmed, security_counter, ..ComponentState::default() },
-                )
-            });
+            let components = parts.components.iter();
+            let components = components.map(|(component, fitting)| (component.clone(), fitting.state()));
             let (model, revision) = (settings.model.clone(), settings.hardware_revision.clone());
             let state = State::new(fleet, device, Some(identity), model, revision, components);
             let outbox = Outbox { counter: parts.clock.now().as_secs(), waiting: VecDeque::new() };

@@ -55,7 +55,14 @@ impl Device {
     async fn run_on(&mut self) -> Result<Exit, Error> {
         let mut backoff = Backoff::new(self.parts.pace.retry);
         loop {
-            match self.session(&mut backoff).await {
+            let (began, staged) = (Instant::now(), self.parts.storage.staged_bytes().ok());
+            let ended = self.session().await;
+            // What failed after it had come some way begins its pauses anew.
+            let (_, longest) = self.parts.pace.retry;
+            if began.elapsed() > longest / 4 || self.parts.storage.staged_bytes().ok() > staged {
+                backoff.reset();
+            }
+            match ended {
                 Ok(exit) => return Ok(exit),
                 Err(error) if error.fatal() => return Err(error),
                 Err(error) => {
@@ -66,7 +73,7 @@ impl Device {
                         ?pause,
                         "trying again"
                     );
-                    self.observe(Event::Trouble { code: error.code() });
+                    self.observe(&Event::Trouble { code: error.code() });
                     self.http.close();
                     self.basis = None;
                     sleep(pause).await;
@@ -76,16 +83,14 @@ impl Device {
     }
 
     /// From one hello until the network, or something that came through it, fails.
-    async fn session(&mut self, backoff: &mut Backoff) -> Result<Exit, Error> {
+    async fn session(&mut self) -> Result<Exit, Error> {
         if self.resume_trial().await? == Worked::Restarting {
             return Ok(Exit::Restart);
         }
-        self.renew_in_time().await?;
         // Opened before the check-in, so that nothing falls between the two.
         let mut push = self.listen().await;
         let mut inbox = VecDeque::new();
         let mut due = self.hello_again(push.is_some()).await?;
-        backoff.reset();
         loop {
             while let Some(event) = inbox.pop_front() {
                 self.hear(event).await?;
@@ -107,7 +112,7 @@ impl Device {
             match wait(&mut push, due).await {
                 Wake::Push(Ok(event)) => inbox.push_back(event),
                 Wake::Push(Err(error)) => {
-                    self.observe(Event::Push { open: false });
+                    self.observe(&Event::Push { open: false });
                     return Err(error);
                 }
                 Wake::Timer => {
@@ -162,6 +167,7 @@ impl Device {
 
     /// Checks in; gives when to do so again.
     async fn hello_again(&mut self, listening: bool) -> Result<Instant, Error> {
+        self.renew_in_time().await?;
         let poll = self.check_in().await?;
         self.flush().await?;
         let longest = self.parts.pace.longest_poll;
@@ -173,7 +179,7 @@ impl Device {
     async fn listen(&mut self) -> Option<Push> {
         match Push::open(self.http.endpoint().clone(), self.parts.pace.push_silence).await {
             Ok(push) => {
-                self.observe(Event::Push { open: true });
+                self.observe(&Event::Push { open: true });
                 Some(push)
             }
             Err(error) => {

@@ -190,6 +190,14 @@ impl State {
         next
     }
 
+    /// The device has this component too; what it remembers of one that it has stays.
+    #[must_use]
+    pub fn with_component(&self, component: Component, state: ComponentState) -> Self {
+        let mut next = self.advanced();
+        next.components.entry(component).or_insert(state);
+        next
+    }
+
     /// The device accepts this ticket: its `seq` is stored, and what it replaces is never taken up
     /// again.
     #[must_use]
