@@ -81,6 +81,11 @@ fn clippy() -> Result<()> {
 }
 
 fn tests(filter: Option<&str>) -> Result<()> {
+    // The tests at the boundaries run the programs themselves.
+    process::run(process::cargo(&["build", "--workspace", "--bins"]))?;
+    // The boundary tests start the programs themselves. Naming the examples, too, makes cargo build
+    // them with the features that the tests are built with, so that nothing is built twice.
+    process::run(process::cargo(&["build", "--workspace", "--bins", "--examples"]))?;
     let mut command = if process::succeeds("cargo", &["nextest", "--version"]) {
         process::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {

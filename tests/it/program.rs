@@ -1,0 +1,126 @@
+//! Programs under test: where they lie, how they are run to their end, started and killed.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often a condition is looked at again.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The program of this name, in the folder that the tests were built into.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = profile_dir().join(name);
+    assert!(path.exists(), "`{}` is not there: run `cargo build --workspace --bins`", path.display());
+    path
+}
+
+/// Holds the other tests off, those in other processes too: what is measured and timed here has the
+/// machine for itself.
+pub(crate) fn alone() -> File {
+    let file = File::create(profile_dir().join("it.lock")).expect("the build folder can be written");
+    file.lock().expect("the build folder has locks");
+    file
+}
+
+/// `target/<profile>`: this test is in its `deps`.
+fn profile_dir() -> PathBuf {
+    let here = std::env::current_exe().expect("a test knows where it is");
+    here.ancestors().nth(2).expect("a test lies in target/<profile>/deps").to_owned()
+}
+
+/// What a program came to.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a program to its end, which must come `within` this time.
+pub(crate) fn run(command: &mut Command, within: Duration) -> Answer {
+    let (mut stdout, mut stderr) = (temporary(), temporary());
+    let child = command.stdin(Stdio::null()).stdout(handle(&stdout)).stderr(handle(&stderr)).spawn();
+    let mut process = Process { child: child.expect("a program that is there starts") };
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = process.ended() {
+            break Some(status);
+        }
+        if began.elapsed() > within {
+            break None;
+        }
+        thread::sleep(LOOK);
+    };
+    let (stdout, stderr) = (content(&mut stdout), content(&mut stderr));
+    let Some(status) = status else {
+        panic!("{command:?} did not end within {within:?}\n{stdout}\n{stderr}");
+    };
+    Answer { code: status.code(), stdout, stderr }
+}
+
+/// Waits until `look` sees something.
+pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < within, "not within {within:?}: {what}");
+        thread::sleep(LOOK);
+    }
+}
+
+/// A program that runs until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program that adds to the file `log`.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).expect("the log can be written");
+        let child = command.stdin(Stdio::null()).stdout(handle(&log)).stderr(log).spawn();
+        Self { child: child.expect("a program that is there starts") }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
+    /// Ends it as a power cut would: SIGKILL.
+    pub(crate) fn kill(mut self) {
+        assert_eq!(self.ended(), None, "it has ended by itself");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn temporary() -> File {
+    tempfile::tempfile().expect("there is a place for temporary files")
+}
+
+fn handle(file: &File) -> File {
+    file.try_clone().expect("a file can be shared")
+}
+
+fn content(file: &mut File) -> String {
+    let mut text = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).expect("what was printed is text");
+    text
+}
