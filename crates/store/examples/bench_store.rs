@@ -1,4 +1,5 @@
-//! Measures the store: `bench_store [devices] [folder]`, 100 000 devices by default.
+//! Measures the store: `bench_store [devices] [folder] [lists,updates,redeem,sweep]`, 100 000 devices by
+//! default, all of it by default.
 //!
 //! P6: durable redeems, group commit against one transaction each, interleaved. P8: counts, pages and
 //! serial prefixes with ten events per device. P9: a sweep with one lapsed link per device, and how long
@@ -34,17 +35,27 @@ fn main() {
     let devices = arguments.next().map_or(100_000, |text| text.parse().unwrap());
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = tempfile::tempdir_in(folder).unwrap();
+    let parts = arguments.next().unwrap_or_else(|| "lists,updates,redeem,sweep".into());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    runtime.block_on(measure(&folder.path().join("store.db"), devices));
+    runtime.block_on(measure(&folder.path().join("store.db"), devices, &parts));
 }
 
-async fn measure(path: &Path, devices: u64) {
+async fn measure(path: &Path, devices: u64, parts: &str) {
     let store = Arc::new(SqliteStore::open(path).unwrap());
-    populate(&store, devices).await;
-    lists(&store, devices).await;
-    whole_updates(&store, devices.min(20_000)).await;
-    redeem(&store, devices).await;
-    sweep(&store, devices).await;
+    let wanted = |part: &str| parts.split(',').any(|one| one == part);
+    populate(&store, devices, wanted("lists")).await;
+    if wanted("lists") {
+        lists(&store, devices).await;
+    }
+    if wanted("updates") {
+        whole_updates(&store, devices.min(20_000)).await;
+    }
+    if wanted("redeem") {
+        redeem(&store, devices).await;
+    }
+    if wanted("sweep") {
+        sweep(&store, devices).await;
+    }
     let opened = Instant::now();
     drop(store);
     println!("close {:?}, {} MB", opened.elapsed(), std::fs::metadata(path).unwrap().len() / 1_000_000);
@@ -54,7 +65,7 @@ async fn measure(path: &Path, devices: u64) {
 }
 
 /// Devices, a started rollout with a deployment for each of them, and ten events each.
-async fn populate(store: &SqliteStore, devices: u64) {
+async fn populate(store: &SqliteStore, devices: u64, events: bool) {
     let timed = Instant::now();
     for batch in batches(devices) {
         store.reserve(batch.clone().map(reservation).collect()).await.unwrap();
@@ -76,7 +87,7 @@ async fn populate(store: &SqliteStore, devices: u64) {
     let rare = (0..devices).step_by(5_000).map(device).collect();
     store.withdraw_devices(rare, DeviceState::Retired, "bench".into(), NOW).await.unwrap();
     let timed = Instant::now();
-    for _ in 0..10 {
+    for _ in 0..if events { 10 } else { 0 } {
         for batch in batches(devices) {
             let events = batch.map(|n| NewEvent {
                 at: NOW,
@@ -158,7 +169,7 @@ async fn lists(store: &SqliteStore, devices: u64) {
 /// What the store adds to P10: check-in, offer, bytes, six reports, each handed in by itself.
 async fn whole_updates(store: &Arc<SqliteStore>, updates: u64) {
     use model::DeploymentState::{Confirming, Downloaded, Downloading, Installing, Rebooting, Succeeded};
-    let timed = Instant::now();
+    let (timed, used) = (Instant::now(), cpu());
     let tasks = (0..DEVICES_AT_ONCE).map(|worker| {
         let store = Arc::clone(store);
         tokio::spawn(async move {
@@ -196,6 +207,10 @@ async fn whole_updates(store: &Arc<SqliteStore>, updates: u64) {
         task.await.unwrap();
     }
     rate("P10 whole updates, the store's part, 512 devices at once", updates, timed.elapsed());
+    println!(
+        "P10 CPU per whole update, client included: {:?}",
+        (cpu() - used) / u32::try_from(updates).unwrap()
+    );
 }
 
 /// P6.
@@ -263,7 +278,7 @@ async fn sweep(store: &Arc<SqliteStore>, devices: u64) {
             longest
         }
     });
-    let timed = Instant::now();
+    let (timed, used) = (Instant::now(), cpu());
     let (mut swept, mut longest) = (0, Duration::ZERO);
     loop {
         let one = Instant::now();
@@ -274,11 +289,12 @@ async fn sweep(store: &Arc<SqliteStore>, devices: u64) {
         }
         swept += some as u64;
     }
-    let took = timed.elapsed();
+    let (took, used) = (timed.elapsed(), cpu() - used);
     over.store(true, Ordering::Relaxed);
     println!(
-        "P9 sweep of {swept} links {took:?} ({:.2} s per million), longest sweep {longest:?}, longest wait of a write beside it {:?}",
+        "P9 sweep of {swept} links {took:?} ({:.2} s per million, {:.2} s of CPU), longest sweep {longest:?}, longest wait of a write beside it {:?}",
         took.as_secs_f64() * 1e6 / swept.max(1) as f64,
+        used.as_secs_f64() * 1e6 / swept.max(1) as f64,
         beside.await.unwrap()
     );
 }
@@ -292,6 +308,13 @@ async fn quantiles(what: &str, ask: impl AsyncFn(u64)) {
     }
     times.sort_unstable();
     println!("{what}: median {:?}, p95 {:?}", times[150], times[285]);
+}
+
+/// What all threads have run so far: on a busy machine the steadier figure.
+fn cpu() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let ran = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
+    Duration::from_nanos(ran.filter_map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum())
 }
 
 fn rate(what: &str, count: u64, took: Duration) {

@@ -176,4 +176,4 @@ pub trait Links {
 }
 
 /// A good limit for [`Links::sweep`].
-pub const SWEEP_MOST: u32 = 50_000;
+pub const SWEEP_MOST: u32 = 20_000;

@@ -1,4 +1,5 @@
 //! The suite that every store must pass, run against SQLite.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::sync::Arc;
 

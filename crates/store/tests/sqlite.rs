@@ -1,4 +1,5 @@
 //! What only the SQLite store does: files, formats, full disks, one process at a time.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{path::Path, sync::Arc};
 

@@ -283,9 +283,12 @@ fn sync(folder: &Path) -> Result<()> {
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Full,
-        _ => Error::Io { path, source },
+    move |source| {
+        if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Error::Full
+        } else {
+            Error::Io { path, source }
+        }
     }
 }
 

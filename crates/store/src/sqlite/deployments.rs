@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use model::{Deployment, DeploymentId, DeploymentState, DeviceId, RolloutId, RolloutState, UnixTime};
 use rusqlite::{Connection, Row, params};
@@ -282,10 +282,10 @@ fn make_offer(
     let Some(from) = steps::find(tx, &offer.deployment)? else {
         return Ok(false);
     };
-    if !rollouts_seen.contains_key(&from.rollout) {
-        rollouts_seen.insert(from.rollout, rollouts::standing(tx, from.rollout)?);
-    }
-    let of = &rollouts_seen[&from.rollout];
+    let of = match rollouts_seen.entry(from.rollout) {
+        Entry::Occupied(seen) => seen.into_mut(),
+        Entry::Vacant(unseen) => unseen.insert(rollouts::standing(tx, from.rollout)?),
+    };
     let in_force = from.ready.is_some_and(|(begins, ends)| begins <= at && at < ends);
     if of.state != RolloutState::Running
         || !from.served

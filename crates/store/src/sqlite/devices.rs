@@ -223,15 +223,17 @@ fn check_in(tx: &mut Tx<'_>, new: &CheckIn) -> Result<CheckedIn> {
 }
 
 fn record_version(tx: &Tx<'_>, report: &VersionReport) -> Result<()> {
+    let Some((device, _)) = stands(tx, &report.device)? else {
+        return Ok(());
+    };
     let version = report.version.to_string();
     tx.run(
-        "INSERT INTO device_version SELECT n, ?2, ?3, iif(?4 IS NULL, NULL, ?3), coalesce(?4, 0), ?5
-         FROM device WHERE id = ?1
+        "INSERT INTO device_version VALUES (?1, ?2, ?3, iif(?4 IS NULL, NULL, ?3), coalesce(?4, 0), ?5)
          ON CONFLICT DO UPDATE SET reported = excluded.reported,
             confirmed = coalesce(excluded.confirmed, confirmed),
             security_counter = max(security_counter, excluded.security_counter), at = excluded.at",
         params![
-            report.device.as_bytes(),
+            device,
             report.component.as_str(),
             version,
             report.confirmed.map(|counter| counter.0),

@@ -30,12 +30,12 @@ pub(super) fn end(
     end: LinkEnd,
     at: UnixTime,
 ) -> Result<Option<EndedLink>> {
-    let active = tx.one("DELETE FROM link WHERE id = ? RETURNING active", [link.as_bytes()], |row| {
-        Ok(row.get::<_, bool>(0)?)
-    })?;
+    let active =
+        tx.one("SELECT active FROM link WHERE id = ?", [link.as_bytes()], |row| Ok(row.get::<_, bool>(0)?))?;
     let Some(active) = active else {
         return Ok(None);
     };
+    tx.run("DELETE FROM link WHERE id = ?", [link.as_bytes()])?;
     count(tx, from.rollout, open_column(active), -1)?;
     count(tx, from.rollout, end_column(end), 1)?;
     let kind = match end {
@@ -53,12 +53,13 @@ pub(super) fn end(
         };
         journal::append(tx, kind, at, &line)?;
     }
-    tx.then(Effect::LinkGone(link));
+    tx.then(Effect::LinksGone(vec![link]));
     Ok(Some(EndedLink { link, deployment: from.id, device: from.device_id, end }))
 }
 
-/// Adds a link to a deployment; the deployment's own row is the caller's.
-pub(super) fn issue(tx: &Tx<'_>, to: &Standing, offer: &Offer) -> Result<()> {
+/// Adds a link to a deployment; the deployment's own row is the caller's. It is remembered at once, for
+/// its device is about to come with it.
+pub(super) fn issue(tx: &mut Tx<'_>, to: &Standing, offer: &Offer) -> Result<()> {
     let added = tx.run(
         "INSERT INTO link VALUES (?, ?, ?, ?, ?, ?, 0)",
         params![
@@ -71,6 +72,9 @@ pub(super) fn issue(tx: &Tx<'_>, to: &Standing, offer: &Offer) -> Result<()> {
         ],
     );
     taken(added, "link id")?;
+    if let Some(link) = tx.one(&format!("{LINK} {WHOSE} WHERE l.id = ?"), [offer.link.as_bytes()], link)? {
+        tx.then(Effect::LinkMade(Arc::new(link)));
+    }
     count(tx, to.rollout, "issued", 1)
 }
 
@@ -243,10 +247,10 @@ fn consume(tx: &mut Tx<'_>, link: LinkId, at: UnixTime) -> Result<bool> {
     }
     // What was served counted for this link: should another one be needed, all of it is.
     tx.run("DELETE FROM served WHERE deployment = ?", [from.n])?;
+    let wants = matches!(from.state, DeploymentState::Offered | DeploymentState::Downloading);
     tx.run(
-        "UPDATE deployment SET link = NULL, unlinked_at = iif(state IN ('offered', 'downloading'), ?, NULL)
-         WHERE n = ?",
-        params![secs(at + CONFIRM_WITHIN), from.n],
+        "UPDATE deployment SET link = NULL, unlinked_at = ? WHERE n = ?",
+        params![wants.then(|| secs(at + CONFIRM_WITHIN)), from.n],
     )?;
     Ok(true)
 }
@@ -297,8 +301,9 @@ fn sweep(tx: &mut Tx<'_>, now: UnixTime, limit: u32) -> Result<Vec<EndedLink>> {
     )?;
     let floor = last.unwrap_or(floor);
     let mut by_rollout: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    // Read, then deleted: `RETURNING` would copy each row into a table of its own first.
     let swept = tx.all(
-        "DELETE FROM link WHERE id < ? RETURNING id, deployment_id, device_id, rollout, active",
+        "SELECT id, deployment_id, device_id, rollout, active FROM link WHERE id < ?",
         [floor.as_bytes()],
         |row| {
             let counts = by_rollout.entry(row.get(3)?).or_default();
@@ -315,6 +320,7 @@ fn sweep(tx: &mut Tx<'_>, now: UnixTime, limit: u32) -> Result<Vec<EndedLink>> {
             })
         },
     )?;
+    tx.run("DELETE FROM link WHERE id < ?", [floor.as_bytes()])?;
     for (rollout, (issued, active)) in by_rollout {
         count(tx, rollout, "issued", -issued)?;
         count(tx, rollout, "active", -active)?;
@@ -323,7 +329,7 @@ fn sweep(tx: &mut Tx<'_>, now: UnixTime, limit: u32) -> Result<Vec<EndedLink>> {
         let line = journal::Line { rollout: Some(rollout), detail: Some(&detail), ..Default::default() };
         journal::append(tx, "links_expired", now, &line)?;
     }
-    swept.iter().for_each(|ended| tx.then(Effect::LinkGone(ended.link)));
+    tx.then(Effect::LinksGone(swept.iter().map(|ended| ended.link).collect()));
     Ok(swept)
 }
 

@@ -22,7 +22,8 @@ pub(super) enum Effect {
     Person(Arc<Person>),
     PersonGone(SpkiDigest),
     Identity(Identity),
-    LinkGone(LinkId),
+    LinkMade(Arc<Link>),
+    LinksGone(Vec<LinkId>),
 }
 
 #[derive(Default)]
@@ -61,10 +62,11 @@ impl Memory {
                     write(&self.people).remove(&spki);
                 }
                 Effect::Identity(identity) => write(&self.identities).put(identity),
-                Effect::LinkGone(link) => {
+                Effect::LinkMade(link) => write(&self.links).put(link),
+                Effect::LinksGone(gone) => {
                     let mut links = write(&self.links);
                     links.removals += 1;
-                    links.by_id.remove(&link);
+                    gone.iter().for_each(|link| drop(links.by_id.remove(link)));
                 }
             }
         }
@@ -119,11 +121,17 @@ impl Memory {
     pub(super) fn remember_link(&self, link: &Arc<Link>, stamp: u64) {
         let mut links = write(&self.links);
         if links.removals == stamp {
-            if links.by_id.len() >= LINKS_MOST {
-                links.by_id.clear();
-            }
-            links.by_id.insert(link.id, Arc::clone(link));
+            links.put(Arc::clone(link));
         }
+    }
+}
+
+impl OpenLinks {
+    fn put(&mut self, link: Arc<Link>) {
+        if self.by_id.len() >= LINKS_MOST {
+            self.by_id.clear();
+        }
+        self.by_id.insert(link.id, link);
     }
 }
 
@@ -166,4 +174,58 @@ fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
 
 fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{ArtifactId, DeploymentId, RolloutId, UnixTime};
+
+    use super::*;
+    use crate::DeviceState;
+
+    fn link() -> Arc<Link> {
+        Arc::new(Link {
+            id: LinkId::new([1; 24]),
+            device: DeviceId::new([1; 16]),
+            spki: SpkiDigest::new([1; 32]),
+            deployment: DeploymentId::new([1; 16]),
+            rollout: RolloutId::new([1; 16]),
+            artifact: ArtifactId::new([1; 16]),
+            ciphertext: Digest::new([1; 32]),
+            length_bytes: 1,
+            segment_list: Digest::new([1; 32]),
+            segments: 1,
+            not_before: UnixTime::EPOCH,
+        })
+    }
+
+    #[test]
+    fn a_link_that_was_read_before_it_was_removed_is_not_remembered_after() {
+        let memory = Memory::default();
+        let stamp = memory.link(&link().id).expect_err("nothing is remembered yet");
+        memory.apply(vec![Effect::LinksGone(vec![link().id])]);
+        memory.remember_link(&link(), stamp);
+        let stamp = memory.link(&link().id).expect_err("it was removed meanwhile");
+        memory.remember_link(&link(), stamp);
+        assert!(memory.link(&link().id).is_ok());
+    }
+
+    #[test]
+    fn an_identity_is_found_by_what_it_has_now_and_by_nothing_it_had() {
+        let memory = Memory::default();
+        let identity = |device: u8, n: u8| Identity {
+            device: DeviceId::new([device; 16]),
+            spki: SpkiDigest::new([n; 32]),
+            certificate: Digest::new([n; 32]),
+            state: DeviceState::Active,
+            cloned: false,
+        };
+        memory.apply((0..200).map(|n| Effect::Identity(identity(n, n))).collect());
+        memory.apply(vec![Effect::Identity(identity(7, 207))]);
+        assert_eq!(memory.identity(&SpkiDigest::new([7; 32])), None);
+        assert_eq!(memory.identity_by_certificate(&Digest::new([7; 32])), None);
+        assert_eq!(memory.identity(&SpkiDigest::new([207; 32])), Some(identity(7, 207)));
+        assert_eq!(memory.identity_of(&DeviceId::new([7; 16])), Some(identity(7, 207)));
+        assert_eq!(memory.identity(&SpkiDigest::new([8; 32])), Some(identity(8, 8)));
+    }
 }

@@ -238,19 +238,20 @@ CREATE TRIGGER deployment_stepped AFTER UPDATE OF state ON deployment WHEN OLD.s
     INSERT INTO deployment_count VALUES (NEW.rollout, NEW.phase, NEW.state, 1)
     ON CONFLICT DO UPDATE SET count = count + 1;
 END;
-CREATE TRIGGER deployment_failed AFTER UPDATE OF state ON deployment
-WHEN OLD.state <> NEW.state AND NEW.state IN ('failed', 'timed_out', 'rejected', 'rolled_back') BEGIN
+-- Only a step that ends a deployment, or begins it anew, names the column open. And no IN, for which
+-- SQLite would make a table each time.
+CREATE TRIGGER deployment_failed AFTER UPDATE OF open ON deployment
+WHEN NEW.state = 'failed' OR NEW.state = 'timed_out' OR NEW.state = 'rejected' OR NEW.state = 'rolled_back' BEGIN
     INSERT INTO failure_count VALUES (NEW.rollout, coalesce(NEW.code, ''), 1)
     ON CONFLICT DO UPDATE SET count = count + 1;
     INSERT INTO progress VALUES (NEW.rollout, NEW.changed_at / 60, 0, 1)
     ON CONFLICT DO UPDATE SET failed = failed + 1;
 END;
-CREATE TRIGGER deployment_forgiven AFTER UPDATE OF state ON deployment
-WHEN OLD.state <> NEW.state AND OLD.state IN ('failed', 'timed_out', 'rejected', 'rolled_back') BEGIN
+CREATE TRIGGER deployment_forgiven AFTER UPDATE OF open ON deployment
+WHEN OLD.state = 'failed' OR OLD.state = 'timed_out' OR OLD.state = 'rejected' OR OLD.state = 'rolled_back' BEGIN
     UPDATE failure_count SET count = count - 1 WHERE rollout = OLD.rollout AND code = coalesce(OLD.code, '');
 END;
-CREATE TRIGGER deployment_succeeded AFTER UPDATE OF state ON deployment
-WHEN OLD.state <> NEW.state AND NEW.state = 'succeeded' BEGIN
+CREATE TRIGGER deployment_succeeded AFTER UPDATE OF open ON deployment WHEN NEW.state = 'succeeded' BEGIN
     INSERT INTO progress VALUES (NEW.rollout, NEW.changed_at / 60, 1, 0)
     ON CONFLICT DO UPDATE SET succeeded = succeeded + 1;
 END;

@@ -59,7 +59,7 @@ impl Writer {
         let (sender, waiting) = mpsc::channel(WAITING_MOST);
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_groups(connection, waiting, &memory))?;
+            .spawn(move || write_groups(&connection, waiting, &memory))?;
         Ok((Self(sender), thread))
     }
 
@@ -111,9 +111,9 @@ struct Group {
     effects: Vec<Effect>,
 }
 
-fn write_groups(connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, memory: &Memory) {
+fn write_groups(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Operation>>, memory: &Memory) {
     while let Some(first) = waiting.blocking_recv() {
-        write_group(&connection, first, &mut waiting, memory);
+        write_group(connection, first, &mut waiting, memory);
     }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "could not fold the log into the store on closing");
@@ -234,9 +234,11 @@ impl Group {
 
 /// The same error for another operation of the group.
 fn again(error: &Error) -> Error {
-    match error {
-        Error::Full => Error::Full,
-        Error::Busy => Error::Busy,
-        other => Error::Damaged { reason: format!("the group was not committed: {other}") },
+    if matches!(error, Error::Full) {
+        Error::Full
+    } else if matches!(error, Error::Busy) {
+        Error::Busy
+    } else {
+        Error::Damaged { reason: format!("the group was not committed: {error}") }
     }
 }
