@@ -36,8 +36,10 @@ use crate::{
 type Files = BTreeMap<String, Vec<u8>>;
 type Line<'a> = &'a (dyn Fn(String) + Send + Sync);
 
-/// How long a device is watched for one lie.
-const WATCH: Duration = Duration::from_secs(10);
+/// How long a device is watched for its answer to a lie.
+const WATCH: Duration = Duration::from_secs(20);
+/// How long a device is watched to do nothing.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn play(
     stage: &mut Stage,
@@ -75,6 +77,15 @@ pub(crate) async fn play(
 
     // At first with the true metadata, for the offers themselves to be judged.
     attacker.publish(&now, attacker.targets(&now)?)?;
+    let greeted =
+        watch(&device, |event| matches!(event, Event::CheckedIn { .. } | Event::Trouble { .. })).await;
+    if !matches!(greeted, Some(Event::CheckedIn { .. })) {
+        return Err(Error::new(
+            ErrorCode::Internal,
+            "the device does not even talk to the taken over backend",
+        )
+        .detail(format!("{greeted:?}")));
+    }
     let ticket = |device: DeviceId, release: ReleaseId| {
         tickets
             .iter()
@@ -83,19 +94,10 @@ pub(crate) async fn play(
             .ok_or_else(|| Error::new(ErrorCode::Internal, "the attacker found no ticket in the database"))
     };
     let lies = [
-        (Rule::R11, "hand a device the ticket of another", ticket(beta, release)?, None),
-        (Rule::R13, "hand a device a ticket that it has used", ticket(alpha, first)?, None),
-        (
-            Rule::R13,
-            "start a phase an hour before its signed time, with a clock that lies",
-            ticket(alpha, release)?,
-            Some(stage.alice.now() + Seconds::hours(2)),
-        ),
+        (Rule::R11, "hand a device the ticket of another", ticket(beta, release)?),
+        (Rule::R13, "hand a device a ticket that it has used", ticket(alpha, first)?),
     ];
-    for (rule, tried, ticket, clock) in lies {
-        if let Some(clock) = clock {
-            taken.pretend(clock);
-        }
+    for (rule, tried, ticket) in lies {
         taken.offer(vec![ticket.offer()]);
         let answer =
             watch(&device, |event| matches!(event, Event::Refused { .. } | Event::Deployment { .. })).await;
@@ -106,6 +108,19 @@ pub(crate) async fn play(
         };
         rules.tried(rule, tried, held, outcome);
     }
+
+    // It is the device's own ticket, and true; only its hour has not come.
+    taken.pretend(stage.alice.now() + Seconds::hours(2));
+    taken.offer(vec![ticket(alpha, release)?.offer()]);
+    let mut offered = false;
+    let acted = watch_for(&device, PATIENCE, |event| {
+        offered |= matches!(event, Event::CheckedIn { offers: 1.., .. });
+        matches!(event, Event::Deployment { .. })
+    })
+    .await;
+    let tried = "start a phase an hour before its signed time, with a clock that lies";
+    let outcome = "the device holds the ticket and waits for the hour that is signed into it";
+    rules.tried(Rule::R13, tried, offered && acted.is_none(), outcome);
     taken.offer(Vec::new());
     // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
     attacker.publish(&before, attacker.targets(&before)?)?;
@@ -187,7 +202,15 @@ impl Attacker<'_> {
 }
 
 /// Switches a device on and waits for something to happen on it.
-async fn watch(device: &SimDevice, wanted: impl Fn(&Event) -> bool) -> Option<Event> {
+async fn watch(device: &SimDevice, wanted: impl FnMut(&Event) -> bool) -> Option<Event> {
+    watch_for(device, WATCH, wanted).await
+}
+
+async fn watch_for(
+    device: &SimDevice,
+    patience: Duration,
+    mut wanted: impl FnMut(&Event) -> bool,
+) -> Option<Event> {
     let (sender, mut events) = mpsc::unbounded_channel();
     let told = Shutdown::new();
     let observer = Box::new(move |event: &Event| drop(sender.send(event.clone())));
@@ -201,7 +224,7 @@ async fn watch(device: &SimDevice, wanted: impl Fn(&Event) -> bool) -> Option<Ev
     };
     let run = device.run(told.clone(), observer);
     tokio::select! {
-        seen = tokio::time::timeout(WATCH, seen) => seen.ok().flatten(),
+        seen = tokio::time::timeout(patience, seen) => seen.ok().flatten(),
         _ = run => None,
     }
 }
@@ -214,7 +237,14 @@ async fn metadata(stage: &Stage) -> Result<Files, Error> {
     paths.extend(trust.state.snapshot().map(|file| Role::Snapshot.path(file.signed().version)));
     paths.extend(trust.state.targets().map(|file| Role::Targets.path(file.signed().version)));
     let keys = envelope::TrustKeys::TARGET.parse().expect("a constant target name parses");
-    paths.extend(trust.targets.target(&keys).map(|target| format!("targets/{}", target.path())));
+    // Devices and desktops look for targets in either place.
+    paths.extend(
+        trust
+            .targets
+            .target(&keys)
+            .into_iter()
+            .flat_map(|target| [target.path(), format!("targets/{}", target.path())]),
+    );
     let mut files = Files::new();
     for path in paths {
         if let Some(bytes) = session.client.file(&format!("{}{path}", device_path::TUF), 1 << 22).await? {
