@@ -92,7 +92,8 @@ impl Endpoints {
         clock: &Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let provider = provider();
-        let fleet = verifier::fleet_client(verifier::root_store(roots)?)?;
+        let fleet: Arc<dyn ClientCertVerifier> =
+            Arc::new(verifier::FleetClient::new(verifier::root_store(roots)?)?);
         let enrolling = Arc::new(verifier::EnrollingClient { fleet: Arc::clone(&fleet) });
 
         let mut normal = config(&provider, identity, fleet, clock)?;

@@ -1,6 +1,10 @@
 //! What each end asks of the other's certificate.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use model::Digest;
 use pki_types::{CertificateDer, ServerName, UnixTime};
@@ -24,6 +28,33 @@ use crate::{
     provider::{P256, provider},
 };
 
+/// Handshakes are signed as TLS 1.3 has it, by keys on P-256 alone: what every verifier here asks for.
+macro_rules! p256_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOfferedOrEnabled))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, cert, signature, &P256)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            P256.supported_schemes()
+        }
+    };
+}
+
 pub(crate) fn root_store(roots: &[CertificateDer<'_>]) -> Result<Arc<RootCertStore>, crate::Error> {
     let mut store = RootCertStore::empty();
     for root in roots {
@@ -33,8 +64,65 @@ pub(crate) fn root_store(roots: &[CertificateDer<'_>]) -> Result<Arc<RootCertSto
 }
 
 /// Clients of the normal endpoint: a certificate of the fleet that is in force.
-pub(crate) fn fleet_client(roots: Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerifier>, crate::Error> {
-    WebPkiClientVerifier::builder_with_provider(roots, provider()).build().map_err(|_| crate::Error::NoRoot)
+///
+/// Two of the three signatures of a handshake are those of the chain. A certificate whose chain held is
+/// taken without looking again for an hour, or until something in the chain lapses; that its holder has
+/// the key is verified each time.
+#[derive(Debug)]
+pub(crate) struct FleetClient {
+    chains: Arc<dyn ClientCertVerifier>,
+    held: Mutex<HashMap<Digest, UnixTime>>,
+}
+
+/// How long a verdict over a chain counts.
+const HOUR: Duration = Duration::from_secs(3_600);
+/// So many verdicts are remembered, some 64 bytes each.
+const HELD_MOST: usize = 200_000;
+
+impl FleetClient {
+    pub(crate) fn new(roots: Arc<RootCertStore>) -> Result<Self, crate::Error> {
+        let chains = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .build()
+            .map_err(|_| crate::Error::NoRoot)?;
+        Ok(Self { chains, held: Mutex::default() })
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, UnixTime>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientCertVerifier for FleetClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chains.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let digest = Digest::new(peer::sha256(end_entity));
+        if self.held().get(&digest).is_some_and(|until| now <= *until) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        let verified = self.chains.verify_client_cert(end_entity, intermediates, now)?;
+        let hour = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + HOUR);
+        let until =
+            std::iter::once(end_entity).chain(intermediates).try_fold(hour, |until, certificate| {
+                let (_, not_after) = peer::validity(certificate).map_err(bad_certificate)?;
+                Ok::<_, Error>(until.min(to_pki(not_after)))
+            })?;
+        let mut held = self.held();
+        if held.len() >= HELD_MOST {
+            held.clear();
+        }
+        held.insert(digest, until);
+        Ok(verified)
+    }
+
+    p256_signatures!();
 }
 
 /// Clients of the enrolment endpoint: a certificate that nobody vouches for, or one of the fleet that
@@ -90,27 +178,7 @@ impl ClientCertVerifier for EnrollingClient {
         self.fleet.verify_client_cert(end_entity, intermediates, now.min(to_pki(not_after)))
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOfferedOrEnabled))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &P256)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        P256.supported_schemes()
-    }
+    p256_signatures!();
 }
 
 impl ServerCertVerifier for FleetServer {
@@ -143,27 +211,7 @@ impl ServerCertVerifier for FleetServer {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOfferedOrEnabled))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &P256)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        P256.supported_schemes()
-    }
+    p256_signatures!();
 }
 
 /// `now`, or the newest notBefore of the certificates, whichever is later.

@@ -269,3 +269,51 @@ async fn keys_off_the_curve_and_keys_of_others_make_no_identity() {
     ));
     assert!(Identity::from_pkcs8(Vec::new(), &foreign.serialize_der()).is_err());
 }
+
+#[tokio::test]
+async fn a_chain_that_held_is_not_believed_beyond_its_end() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let identity = fleet.issue(ExtendedKeyUsagePurpose::ClientAuth, 2027);
+    let roots = [fleet.root.clone()];
+    let connect = || ClientTls::fleet(&identity, &roots, Time::Clock(Arc::clone(&clock) as _)).unwrap();
+    for _ in 0..2 {
+        assert!(shake(&server, &connect()).await.0.is_ok());
+    }
+    // 2026-12-31T23:30:00Z, then an hour later.
+    clock.0.store(1_798_759_800, Ordering::Relaxed);
+    assert!(shake(&server, &connect()).await.0.is_ok());
+    clock.0.store(1_798_763_400, Ordering::Relaxed);
+    assert!(shake(&server, &connect()).await.0.is_err(), "within an hour of a good verdict");
+}
+
+#[tokio::test]
+async fn a_remembered_certificate_is_worth_nothing_without_its_key() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let honest = fleet.client();
+    let roots = [fleet.root.clone()];
+    let connect = |identity: &Identity| {
+        ClientTls::fleet(identity, &roots, Time::Clock(Arc::clone(&clock) as _)).unwrap()
+    };
+    assert!(shake(&server, &connect(&honest)).await.0.is_ok());
+    let thief =
+        Identity::new(honest.chain().to_vec(), Arc::new(Stolen(KeyPair::generate().unwrap()))).unwrap();
+    assert!(shake(&server, &connect(&thief)).await.0.is_err());
+}
+
+/// A key that does not tell that it is another one than the certificate's.
+#[derive(Debug)]
+struct Stolen(KeyPair);
+
+impl rustls::sign::SigningKey for Stolen {
+    fn choose_scheme(&self, offered: &[rustls::SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
+        let der = self.0.serialize_der();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(der).unwrap();
+        rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&key).unwrap().choose_scheme(offered)
+    }
+
+    fn algorithm(&self) -> rustls::SignatureAlgorithm {
+        rustls::SignatureAlgorithm::ECDSA
+    }
+}
