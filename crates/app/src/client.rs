@@ -131,9 +131,16 @@ fn query_string<Q: Serialize>(query: &Q) -> Result<String, Error> {
     let mut url = reqwest::Url::parse("https://query.invalid/").expect("a constant URL parses");
     for (name, value) in fields {
         match value {
-            serde_json::Value::String(text) => drop(url.query_pairs_mut().append_pair(&name, &text)),
+            serde_json::Value::String(text) => {
+                url.query_pairs_mut().append_pair(&name, &text);
+            }
             serde_json::Value::Null => {}
-            other => drop(url.query_pairs_mut().append_pair(&name, &other.to_string())),
+            other @ (serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::Array(_)
+            | serde_json::Value::Object(_)) => {
+                url.query_pairs_mut().append_pair(&name, &other.to_string());
+            }
         }
     }
     Ok(url.query().unwrap_or_default().to_owned())
@@ -166,6 +173,7 @@ fn code_of(status: StatusCode) -> ErrorCode {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn unreachable(source: reqwest::Error) -> Error {
     let detail = chain(&source);
     let (code, hint) = if detail.contains("certificate") || detail.contains("invalid peer") {

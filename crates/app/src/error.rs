@@ -24,6 +24,7 @@ impl Error {
     }
 
     /// A file that could not be used.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system has more reasons than we have codes")]
     pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
         let code = match source.kind() {
             std::io::ErrorKind::NotFound => ErrorCode::NotFound,
@@ -82,6 +83,7 @@ impl From<ErrorBody> for Error {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what nobody can act on shares a code")]
 impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Self {
         use vault::Error as E;
@@ -130,6 +132,7 @@ impl From<envelope::Error> for Error {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all but a lock is our fault")]
 impl From<envelope::SignError> for Error {
     fn from(error: envelope::SignError) -> Self {
         match error {
@@ -153,6 +156,7 @@ impl From<pki::CsrError> for Error {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what nobody can act on shares a code")]
 impl From<backend::Error> for Error {
     fn from(error: backend::Error) -> Self {
         use backend::Error as E;

@@ -87,9 +87,10 @@ impl SimDevice {
     /// As [`Device::run`].
     pub async fn run(&self, cancel: CancellationToken, observer: Observer) -> Result<(), Error> {
         let mut observer = observer;
-        let mut lapses = match self.plan.fault {
-            Fault::LinkLapses { milliseconds } => Some(Duration::from_millis(milliseconds.into())),
-            _ => None,
+        let mut lapses = if let Fault::LinkLapses { milliseconds } = self.plan.fault {
+            Some(Duration::from_millis(milliseconds.into()))
+        } else {
+            None
         };
         let gate = self.gate.clone();
         let mut parts = self.parts(Box::new(move |event| {
@@ -134,9 +135,10 @@ impl SimDevice {
             version: Some(self.plan.version.clone()),
             security_counter: self.plan.security_counter,
         };
-        let storage: Box<dyn Storage> = match self.plan.fault {
-            Fault::StagedBitFlips => Box::new(BitFlip { storage: self.storage.clone(), flipped: false }),
-            _ => Box::new(self.storage.clone()),
+        let storage: Box<dyn Storage> = if self.plan.fault == Fault::StagedBitFlips {
+            Box::new(BitFlip { storage: self.storage.clone(), flipped: false })
+        } else {
+            Box::new(self.storage.clone())
         };
         Parts {
             storage,

@@ -172,6 +172,7 @@ struct Seen {
     first_bytes: Option<Instant>,
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "most events need no counting, and more may come")]
 impl Shared {
     fn note(&self, event: &Event, seen: &mut Seen) {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,7 +207,7 @@ impl Shared {
             Event::Trouble { .. } => tally.troubles += 1,
             Event::Refused { code, .. } => *tally.refused.entry(code.clone()).or_default() += 1,
             Event::Deployment { state, .. } => {
-                *tally.reached.entry(state.as_str().to_owned()).or_default() += 1
+                *tally.reached.entry(state.as_str().to_owned()).or_default() += 1;
             }
             Event::Staged { bytes, total_bytes, .. } if bytes == total_bytes => tally.staged_bytes += bytes,
             _ => {}

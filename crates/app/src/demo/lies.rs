@@ -76,7 +76,7 @@ pub(crate) async fn play(
     let attacker = Attacker { stage, taken: &taken, device: &device };
 
     // At first with the true metadata, for the offers themselves to be judged.
-    attacker.publish(&now, attacker.targets(&now)?)?;
+    attacker.publish(&now, &attacker.targets(&now)?)?;
     let greeted =
         watch(&device, |event| matches!(event, Event::CheckedIn { .. } | Event::Trouble { .. })).await;
     if !matches!(greeted, Some(Event::CheckedIn { .. })) {
@@ -123,7 +123,7 @@ pub(crate) async fn play(
     rules.tried(Rule::R13, tried, offered && acted.is_none(), outcome);
     taken.offer(Vec::new());
     // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
-    attacker.publish(&before, attacker.targets(&before)?)?;
+    attacker.publish(&before, &attacker.targets(&before)?)?;
     let trouble =
         watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
     let held = matches!(trouble, Some(Event::Trouble { .. }));
@@ -139,7 +139,7 @@ pub(crate) async fn play(
     forged.targets.retain(|name, _| name.as_str().starts_with("trust/"));
     let mut forged = Signed::new(forged).map_err(untrusted)?;
     forged.sign(&Ed25519Key::generate(&mut SystemRandom))?;
-    attacker.publish(&now, forged)?;
+    attacker.publish(&now, &forged)?;
     let trouble =
         watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
     let held = matches!(trouble, Some(Event::Trouble { .. }));
@@ -164,14 +164,14 @@ struct Attacker<'a> {
 impl Attacker<'_> {
     /// The targets metadata among these files.
     fn targets(&self, files: &Files) -> Result<Signed<Targets>, Error> {
-        let newest = files.iter().filter(|(path, _)| path.ends_with(".targets.json")).next_back();
+        let newest = files.iter().rfind(|(path, _)| path.ends_with(".targets.json"));
         let (_, bytes) = newest
             .ok_or_else(|| Error::new(ErrorCode::Internal, "there is no targets metadata to lie with"))?;
         Signed::parse(bytes).map_err(untrusted)
     }
 
     /// Serves these files, with `targets` under snapshot and timestamp that are as new as can be.
-    fn publish(&self, files: &Files, targets: Signed<Targets>) -> Result<(), Error> {
+    fn publish(&self, files: &Files, targets: &Signed<Targets>) -> Result<(), Error> {
         let key = |name: &str| {
             let path = self.stage.config.data.join("keys").join(name);
             let seed = fs::read(&path).map_err(|source| Error::file("read", &path, &source))?;
@@ -183,7 +183,7 @@ impl Attacker<'_> {
         let now = self.stage.alice.now();
         // Above every version that the device has seen.
         let version = now.as_secs() + 3_600;
-        let mut snapshot = Signed::new(Snapshot::new(version, now, &targets)).map_err(untrusted)?;
+        let mut snapshot = Signed::new(Snapshot::new(version, now, targets)).map_err(untrusted)?;
         snapshot.sign(&key("snapshot")?)?;
         let mut timestamp = Signed::new(Timestamp::new(version, now, &snapshot)).map_err(untrusted)?;
         timestamp.sign(&key("timestamp")?)?;
@@ -191,7 +191,7 @@ impl Attacker<'_> {
             self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.clone());
         }
         let serve = |path: String, bytes: &[u8]| {
-            self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.to_vec())
+            self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.to_vec());
         };
         serve(Role::Targets.path(targets.signed().version), targets.raw());
         serve(Role::Snapshot.path(version), snapshot.raw());

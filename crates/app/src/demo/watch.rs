@@ -104,7 +104,12 @@ pub(crate) async fn rollout(
                 let stuck = stuck(stage, rollout.rollout).await?;
                 return Err(Error::new(ErrorCode::Timeout, "the rollout did not end in time").detail(stuck));
             }
-            _ => sleep(Duration::from_millis(250)).await,
+            RolloutState::Planned
+            | RolloutState::Running
+            | RolloutState::Finished
+            | RolloutState::Aborted => {
+                sleep(Duration::from_millis(250)).await;
+            }
         }
     };
     let rows = deployments(stage, rollout.rollout).await?;
@@ -360,7 +365,7 @@ async fn afterwards(
             );
         }
         None => {
-            rules.tried(Rule::R6, "use a link again after its download", false, "no link was caught in time")
+            rules.tried(Rule::R6, "use a link again after its download", false, "no link was caught in time");
         }
     }
 
