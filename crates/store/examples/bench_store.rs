@@ -161,7 +161,7 @@ async fn lists(store: &SqliteStore, devices: u64) {
     .await;
     quantiles("   one device by id", async |n| drop(store.device(device(n)).await.unwrap())).await;
     quantiles("   one identity from memory", async |n| {
-        assert!(store.identity(spki(n)).await.unwrap().is_some())
+        assert!(store.identity(spki(n)).await.unwrap().is_some());
     })
     .await;
 }

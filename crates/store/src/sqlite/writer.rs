@@ -154,33 +154,39 @@ fn write_group(
 /// Runs the operations of a group again, each in a savepoint, so that those that fail leave the others
 /// be.
 fn write_apart(connection: &Connection, operations: Vec<Box<dyn Operation>>, memory: &Memory) {
-    let mut group = Group::default();
-    if let Err(error) = roll_back(connection) {
-        tracing::error!(%error, "could not roll back");
+    if let Err(error) = roll_back(connection).and_then(|()| connection.run("BEGIN IMMEDIATE", []).map(drop)) {
+        return Group { done: operations, effects: Vec::new() }.fail(&error);
     }
-    for mut operation in operations {
-        // Also after SQLite gave up the whole transaction, as it may when the disk is full.
-        if connection.is_autocommit()
-            && let Err(error) = connection.run("BEGIN IMMEDIATE", [])
-        {
-            operation.answer(Err(error));
-            continue;
-        }
+    let mut group = Group::default();
+    let mut waiting = operations.into_iter();
+    while let Some(mut operation) = waiting.next() {
         match run_in_savepoint(connection, operation.as_mut()) {
             Ok(effects) => {
                 group.done.push(operation);
                 group.effects.extend(effects);
             }
-            Err(error) => {
-                if connection.is_autocommit() {
-                    std::mem::take(&mut group).fail(&error);
-                }
-                operation.answer(Err(error));
+            Err(_) if connection.is_autocommit() => {
+                // SQLite gave up the whole transaction, as it may when the disk is full.
+                let given_up = group.done.into_iter().chain([operation]).chain(waiting);
+                return given_up.for_each(|operation| write_alone(connection, operation, memory));
             }
+            Err(error) => operation.answer(Err(error)),
         }
     }
-    if !connection.is_autocommit() {
-        group.commit(connection, memory);
+    group.commit(connection, memory);
+}
+
+/// Runs one operation in a transaction of its own.
+fn write_alone(connection: &Connection, mut operation: Box<dyn Operation>, memory: &Memory) {
+    let ran = connection.run("BEGIN IMMEDIATE", []).and_then(|_| run(connection, operation.as_mut()));
+    match ran {
+        Ok(effects) => Group { done: vec![operation], effects }.commit(connection, memory),
+        Err(error) => {
+            if let Err(error) = roll_back(connection) {
+                tracing::error!(%error, "could not roll back");
+            }
+            operation.answer(Err(error));
+        }
     }
 }
 
