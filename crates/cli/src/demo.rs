@@ -150,11 +150,14 @@ impl Show {
 fn states(counts: &Counts, output: &Output) -> String {
     let shown = DeploymentState::ALL.into_iter().filter(|state| counts.get(*state) > 0);
     let word = |state: DeploymentState| {
-        let colour = match state {
-            DeploymentState::Succeeded => "32",
-            state if state.counts_as_failure() => "31",
-            state if state.in_progress() => "36",
-            _ => "2",
+        let colour = if state == DeploymentState::Succeeded {
+            "32"
+        } else if state.counts_as_failure() {
+            "31"
+        } else if state.in_progress() {
+            "36"
+        } else {
+            "2"
         };
         output.paint(colour, &format!("{} {}", counts.get(state), state.as_str().replace('_', " ")))
     };

@@ -1,5 +1,5 @@
 //! What a person or a script reads. The only place that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line's voice")]
+#![expect(clippy::print_stderr, reason = "this is the command line's voice")]
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -114,6 +114,7 @@ pub(crate) fn bytes(n: u64) -> String {
     if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a code that is not named here is our fault")]
 fn exit_code(code: ErrorCode) -> u8 {
     use ErrorCode as E;
     match code {
