@@ -1,6 +1,8 @@
 //! The real programs, `fleetseal` and `fleetseal-agent`, as processes on loopback.
 
 mod by_hand;
+mod crash;
 mod device;
 mod fleet;
+mod memory;
 mod program;
