@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use envelope::{
-    Identity, KemPublicKey, Proof, PublicKey, SealedArtifact, Verified, otap::Header, sha256,
+    Identity, KemPublicKey, Proof, PublicKey, RevocationList, SealedArtifact, Verified, otap::Header, sha256,
     tuf::TargetCustom,
 };
 use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
@@ -66,7 +66,8 @@ impl App {
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
         let target = self.planned_target(&trust, &release)?;
-        let (devices, mut excluded) = self.eligible(request, &target).await?;
+        let revoked = self.revoked(&trust).await?;
+        let (devices, mut excluded) = self.eligible(request, &target, revoked.as_deref()).await?;
 
         let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))?;
         let policy = Policy {
@@ -172,6 +173,7 @@ impl App {
         &self,
         request: &PlanRollout,
         target: &PlannedTarget,
+        revoked: Option<&RevocationList>,
     ) -> Result<(Vec<Eligible>, BTreeMap<ExclusionReason, Vec<DeviceId>>), Error> {
         let session = self.session().await?;
         let mut eligible = Vec::new();
@@ -187,6 +189,10 @@ impl App {
                     continue;
                 }
                 match self.judge(&row, target).await? {
+                    // Whatever the backend's own record says by now.
+                    Ok(device) if revoked.is_some_and(|list| list.revokes(&device.identity.spki)) => {
+                        excluded.entry(ExclusionReason::NotActive).or_default().push(row.id);
+                    }
                     Ok(device) => eligible.push(device),
                     Err(reason) => excluded.entry(reason).or_default().push(row.id),
                 }

@@ -233,7 +233,11 @@ impl Handle<ReleaseWithdraw> for App {
         let signed = Signed::new(targets).map_err(untrusted)?;
         let withdrawal =
             WithdrawRelease { targets: Base64(signed.signing_bytes().to_vec()), reason: String::new() };
-        let _: ReleaseDetail = session.client.post(&path::withdraw(id), &withdrawal).await?;
+        let withdrawn: ReleaseDetail = session.client.post(&path::withdraw(id), &withdrawal).await?;
+        // What was never published is in no metadata: there is nothing to sign.
+        if release.row.state != ReleaseState::Published {
+            return Ok(withdrawn);
+        }
         self.run::<ReleaseSign>(request.request).await
     }
 }

@@ -3,11 +3,11 @@
 use std::fs;
 
 use envelope::{
-    TrustKeys, Verified,
+    RevocationList, TrustKeys, Verified,
     tuf::{Client as Refresh, Fetched, Need, Role, Root, Signed, TargetsView, TrustedState},
 };
 use model::Digest;
-use protocol::{ErrorCode, device};
+use protocol::{ErrorCode, device, operator};
 
 use crate::{App, Error, workspace::replace};
 
@@ -47,6 +47,26 @@ impl App {
         let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
         let keys = TrustKeys::from_target(&target.verify(bytes).map_err(untrusted)?)?;
         Ok(Trust { targets, keys, state: refresh.into_state() })
+    }
+
+    /// The newest signed list of revoked keys that this desktop has seen, if there is any. A backend may
+    /// keep a newer one back; it cannot take an older one's entries away again.
+    pub(crate) async fn revoked(&self, trust: &Trust) -> Result<Option<Verified<RevocationList>>, Error> {
+        let session = self.session().await?;
+        let fleet = session.membership.fleet;
+        let path = self.workspace().file("revoked.cbor");
+        let verify = |bytes: &[u8]| RevocationList::verify(bytes, fleet, 0, &trust.keys, self.now()).ok();
+        let mine = fs::read(&path).ok().and_then(|bytes| verify(&bytes));
+        let bytes = session.client.file(operator::path::REVOKED, 1 << 24).await?;
+        let theirs = bytes.as_deref().and_then(verify);
+        match (mine, theirs) {
+            (Some(mine), Some(theirs)) if mine.number >= theirs.number => Ok(Some(mine)),
+            (mine, None) => Ok(mine),
+            (_, Some(theirs)) => {
+                replace(&path, &bytes.unwrap_or_default())?;
+                Ok(Some(theirs))
+            }
+        }
     }
 
     /// The SHA-256 of the root metadata that new devices start from.

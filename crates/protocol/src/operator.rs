@@ -17,7 +17,7 @@ pub use device::{
 pub use enrolment::{
     Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
 };
-pub use event::{AlarmKind, AlarmRow, AuditRow, Hint, TimelineEntry};
+pub use event::{AlarmKind, AlarmRow, AuditHead, AuditRow, Hint, TimelineEntry};
 pub use fleet::{
     Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, PutCertificate, PutPerson, SnapshotRequest,
 };

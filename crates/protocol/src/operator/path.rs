@@ -16,10 +16,14 @@ pub const PEOPLE: &str = "/v1/operator/people";
 pub const ALARMS: &str = "/v1/operator/alarms";
 /// `GET` a page of [`super::AuditRow`].
 pub const AUDIT: &str = "/v1/operator/audit";
+/// `GET`: [`super::AuditHead`].
+pub const AUDIT_HEAD: &str = "/v1/operator/audit/head";
 /// `GET` a stream of [`super::Hint`], one JSON object a line.
 pub const EVENTS: &str = "/v1/operator/events";
 /// `POST` [`super::PublishMetadata`]. Metadata is read below [`crate::device::path::TUF`].
 pub const METADATA: &str = "/v1/operator/metadata";
+/// `GET` the newest signed list of revoked keys (`fleetseal-revoked/1`), once there is one.
+pub const REVOKED: &str = "/v1/tuf/revoked.cbor";
 /// `POST` [`super::SnapshotRequest`].
 pub const SNAPSHOT: &str = "/v1/operator/metadata/snapshot";
 /// `POST` [`super::NewToken`].

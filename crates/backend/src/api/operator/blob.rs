@@ -9,7 +9,10 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use model::{Digest, JobId};
-use protocol::{ErrorCode, operator::ArtifactUpload};
+use protocol::{
+    ErrorCode,
+    operator::{AlarmKind, ArtifactUpload},
+};
 use store::Blobs;
 
 use crate::{
@@ -31,10 +34,18 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<Reply<ArtifactUpload>> {
-    let (part, total) = part(&headers)?;
+    let taken = take(&server, digest, &headers, body).await;
+    if taken.as_ref().is_err_and(|refusal| refusal.code() == ErrorCode::StorageFull) {
+        server.alarm(AlarmKind::Storage, None, "There was no space for an upload.".into()).await?;
+    }
+    taken.map(Reply)
+}
+
+async fn take(server: &Server, digest: Digest, headers: &HeaderMap, body: Body) -> Answer<ArtifactUpload> {
+    let (part, total) = part(headers)?;
     let blobs = &server.blobs;
     if let Some(blob) = blobs.get(digest).await? {
-        return Ok(Reply(ArtifactUpload { stored_bytes: blob.length_bytes(), complete: true }));
+        return Ok(ArtifactUpload { stored_bytes: blob.length_bytes(), complete: true });
     }
     let upload = upload_of(digest);
     let mut stored = blobs.upload_offset(upload).await?;
@@ -43,13 +54,13 @@ pub(super) async fn put(
             let wrong = Refusal::new(ErrorCode::Conflict, "The upload goes on elsewhere.");
             return Err(wrong.with(&format!("{stored} bytes are stored")));
         }
-        stored = write(&server, blobs, upload, part, body).await?;
+        stored = write(server, blobs, upload, part, body).await?;
     }
     if stored < total {
-        return Ok(Reply(ArtifactUpload { stored_bytes: stored, complete: false }));
+        return Ok(ArtifactUpload { stored_bytes: stored, complete: false });
     }
     let stored_bytes = blobs.finish(upload, digest).await?;
-    Ok(Reply(ArtifactUpload { stored_bytes, complete: true }))
+    Ok(ArtifactUpload { stored_bytes, complete: true })
 }
 
 /// Writes the body piece by piece; how many bytes are stored then.

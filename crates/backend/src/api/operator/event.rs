@@ -1,7 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::State, response::Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -50,14 +50,21 @@ impl Watcher {
         let Ok(first) = first else {
             return self.is_welcome().await.then(|| self.ping());
         };
-        let mut hints = vec![first.ok()?];
+        let mut told = HashSet::new();
+        let mut lines = BytesMut::new();
+        let mut tell = |hint: &Hint| {
+            let line = line(hint);
+            if told.insert(line.clone()) {
+                lines.extend_from_slice(&line);
+            }
+        };
+        tell(&first.ok()?);
         let end = Instant::now() + SPAN;
         loop {
             tokio::select! {
                 () = sleep_until(end) => break,
                 hint = self.hints.recv() => match hint {
-                    Ok(hint) if hints.contains(&hint) => {}
-                    Ok(hint) => hints.push(hint),
+                    Ok(hint) => tell(&hint),
                     Err(RecvError::Closed | RecvError::Lagged(_)) => return None,
                 },
             }
@@ -65,7 +72,7 @@ impl Watcher {
         if !self.is_welcome().await {
             return None;
         }
-        Some(hints.iter().flat_map(line).collect())
+        Some(lines.freeze())
     }
 
     async fn is_welcome(&self) -> bool {

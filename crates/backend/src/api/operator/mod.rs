@@ -47,6 +47,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .get(path::ALARMS, ReadAlarms, alarm::list)
         .post(&below(path::ALARMS, "/acknowledge"), AcknowledgeAlarm, alarm::acknowledge)
         .get(path::AUDIT, ReadAudit, audit::list)
+        .get(path::AUDIT_HEAD, ReadAudit, audit::head)
         .get(path::PEOPLE, ReadPeople, people::list)
         .put(path::PEOPLE, PutPerson, people::put)
         .post(&below(path::PEOPLE, "/revoke"), RevokePerson, people::revoke)
