@@ -32,11 +32,11 @@ use protocol::{
 };
 use tls::ServerTls;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::mpsc,
 };
 
-use super::fleet::{Fleet, NOW, Recipient, Release, Repository};
+use super::fleet::{Fleet, Recipient, Release, Repository};
 use crate::{Clock, Dial, Pending, Stream};
 
 /// A clock that stands, until it is moved.
@@ -94,7 +94,7 @@ pub(super) struct World {
 
 impl Backend {
     pub(super) fn new(fleet: &Arc<Fleet>, repository: Repository) -> Arc<Self> {
-        let clock = StoppedClock::at(NOW);
+        let clock = StoppedClock::at(fleet.now);
         let tls = ServerTls::new(&fleet.server, std::slice::from_ref(&fleet.ca.certificate), clock).unwrap();
         let world = World {
             repository,
@@ -157,6 +157,20 @@ impl Backend {
         self.world().reports.values().map(|report| (report.state, report.code.clone())).collect()
     }
 
+    /// Serves one connection to its end.
+    pub(super) async fn serve(self: Arc<Self>, inner: Box<dyn Stream>) {
+        let Ok((stream, peer)) = self.tls.accept(Leaky { inner, backend: Arc::clone(&self) }).await else {
+            return;
+        };
+        let issued = self.world().issued.clone();
+        let device = issued
+            .filter(|(_, issued, _)| sha256(&issued.chain[0]) == peer.certificate_sha256)
+            .map(|(_, issued, _)| issued.device);
+        let answer = service_fn(move |request| Arc::clone(&self).answer(device, request));
+        // A device that goes away in the middle is what these tests are about.
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await.ok();
+    }
+
     async fn answer(self: Arc<Self>, device: Option<DeviceId>, request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
         let range = request.headers().get(header::RANGE).map(|range| range.to_str().unwrap().to_owned());
@@ -215,7 +229,7 @@ impl Backend {
             }
             "/v1/push" if !world.no_push => {
                 let (sender, events) = mpsc::unbounded_channel();
-                sender.send(PushEvent::Hello { server_time: NOW }).unwrap();
+                sender.send(PushEvent::Hello { server_time: self.fleet.now }).unwrap();
                 world.push.push(sender);
                 Ok(Response::new(BoxBody::new(Lines(events))))
             }
@@ -294,7 +308,7 @@ impl Backend {
             model: "press-4".parse().unwrap(),
             not_after: UnixTime::MAX,
         };
-        let certificate = self.fleet.devices.with(|ca| profile.issue(&csr, ca, NOW).unwrap());
+        let certificate = self.fleet.devices.with(|ca| profile.issue(&csr, ca, self.fleet.now).unwrap());
         let chain = vec![certificate.to_vec(), self.fleet.devices.certificate.to_vec()];
         let issued = SealedCertificate { device, chain, challenge: [7; 32] };
         let sealed = issued.seal(&KemPublicKey(*csr.kem_public())).unwrap();
@@ -341,7 +355,7 @@ impl Body for Lines {
 
 /// The far end of a wire, which breaks when the backend says so.
 struct Leaky {
-    inner: DuplexStream,
+    inner: Box<dyn Stream>,
     backend: Arc<Backend>,
 }
 
@@ -393,24 +407,7 @@ impl Dial for Wire {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (near, far) = tokio::io::duplex(64 * 1024);
-            let backend = Arc::clone(&self.0);
-            tokio::spawn(async move {
-                let Ok((stream, peer)) =
-                    backend.tls.accept(Leaky { inner: far, backend: backend.clone() }).await
-                else {
-                    return;
-                };
-                let issued = backend.world().issued.clone();
-                let device = issued
-                    .filter(|(_, issued, _)| sha256(&issued.chain[0]) == peer.certificate_sha256)
-                    .map(|(_, issued, _)| issued.device);
-                let answer = service_fn(move |request| Arc::clone(&backend).answer(device, request));
-                // A device that goes away in the middle is what these tests are about.
-                hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), answer)
-                    .await
-                    .ok();
-            });
+            tokio::spawn(Arc::clone(&self.0).serve(Box::new(far)));
             Ok(Box::new(near) as Box<dyn Stream>)
         })
     }

@@ -24,6 +24,10 @@ pub(super) const DOMAIN: &str = "fleet.example";
 /// A fleet's keys, all of them in one hand.
 pub(super) struct Fleet {
     pub(super) id: FleetId,
+    /// When everything is made.
+    pub(super) now: UnixTime,
+    /// Host and port of its backend.
+    pub(super) address: String,
     pub(super) ca: Authority,
     pub(super) devices: Authority,
     pub(super) server: tls::Identity,
@@ -86,23 +90,37 @@ impl Authority {
 
 impl Fleet {
     pub(super) fn new() -> Self {
+        Self::at(NOW, ADDRESS)
+    }
+
+    pub(super) fn at(now: UnixTime, address: &str) -> Self {
         let random = &mut SystemRandom;
         let key = P256Key::generate().unwrap();
         let profile = RootProfile { organization: "Example".parse().unwrap() };
-        let ca = Authority { certificate: profile.issue(&Pki(&key), random, NOW).unwrap(), key };
-        let devices = issuing(&ca, CaKind::Devices("station-1".parse().unwrap()));
-        let servers = issuing(&ca, CaKind::Servers);
+        let ca = Authority { certificate: profile.issue(&Pki(&key), random, now).unwrap(), key };
+        let devices = issuing(&ca, CaKind::Devices("station-1".parse().unwrap()), now);
+        let servers = issuing(&ca, CaKind::Servers, now);
         let key = P256Key::generate().unwrap();
         let csr = pki::request::build_identity(&Pki(&key)).unwrap();
-        let host = ADDRESS.split(':').next().unwrap();
+        let host = address.split(':').next().unwrap();
         let profile =
             ServerProfile { dns_names: vec![host.into()], addresses: vec![], not_after: UnixTime::MAX };
         let csr = IdentityCsr::parse(&csr).unwrap();
-        let certificate = servers.with(|servers| profile.issue(&csr, servers, random, NOW).unwrap());
+        let certificate = servers.with(|servers| profile.issue(&csr, servers, random, now).unwrap());
         let chain = vec![certificate, servers.certificate, ca.certificate.clone()];
         let server = tls::Identity::from_pkcs8(chain, &key.to_pkcs8().unwrap()).unwrap();
         let [tuf, ticket, link] = [(); 3].map(|()| Ed25519Key::generate(random));
-        Self { id: FleetId::random(random), ca, devices, server, tuf, ticket, link }
+        Self {
+            id: FleetId::random(random),
+            now,
+            address: address.into(),
+            ca,
+            devices,
+            server,
+            tuf,
+            ticket,
+            link,
+        }
     }
 
     pub(super) fn token(&self, repository: &Repository) -> EnrolmentToken {
@@ -112,20 +130,20 @@ impl Fleet {
             fleet: self.id,
             ca_root: sha256(&self.ca.certificate),
             tuf_root: sha256(repository.file("1.root.json").unwrap()),
-            address: ADDRESS.into(),
+            address: self.address.clone(),
             secret: TokenSecret::generate(random),
         }
     }
 
     /// The first metadata, with the trusted keys and these releases.
     pub(super) fn repository(&self, releases: &[&Release]) -> Repository {
-        let mut root = Root::new(NOW + Seconds::days(365));
+        let mut root = Root::new(self.now + Seconds::days(365));
         for role in [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp] {
             root.add_key(role, self.tuf.public_key().as_bytes().try_into().unwrap());
         }
         let keys = self.trust_keys().encode();
         let name = TrustKeys::TARGET.parse().unwrap();
-        let mut targets = Targets::new(NOW);
+        let mut targets = Targets::new(self.now);
         targets.targets.insert(name, TargetFile::of(&keys, None));
         for release in releases {
             let file = TargetFile::of(&release.plaintext, Some(release.custom.clone()));
@@ -136,7 +154,7 @@ impl Fleet {
             (format!("trust/{}.keys.cbor", sha256(&keys)), keys),
         ];
         let mut repository = Repository { files, targets: targets.clone() };
-        repository.publish(self, targets, NOW);
+        repository.publish(self, targets, self.now);
         repository
     }
 
@@ -144,7 +162,7 @@ impl Fleet {
         let entry = |role, material| TrustedKey {
             role,
             material,
-            scope: Scope { models: Models::All, not_after: NOW + Seconds::days(3650) },
+            scope: Scope { models: Models::All, not_after: self.now + Seconds::days(3650) },
             holder: "Ada Example".parse().unwrap(),
         };
         let root =
@@ -184,9 +202,9 @@ impl Fleet {
             rollout: RolloutId::random(&mut SystemRandom),
             component: "app".parse().unwrap(),
             seq,
-            issued_at: NOW,
-            not_before: NOW,
-            not_after: NOW + Seconds::days(14),
+            issued_at: self.now,
+            not_before: self.now,
+            not_after: self.now + Seconds::days(14),
             action,
         };
         let issued = Ticket::new(statement, key).unwrap().issue(&self.ticket, &to.kem).unwrap();
@@ -199,16 +217,16 @@ impl Fleet {
     }
 
     pub(super) fn link(&self, release: &Release, to: Recipient) -> (LinkId, Vec<u8>) {
-        let not_after = NOW + Seconds::hours(2);
+        let not_after = self.now + Seconds::hours(2);
         let id = LinkId::random(not_after, &mut SystemRandom);
         let link = Link {
             id,
-            origin: format!("https://{ADDRESS}"),
+            origin: format!("https://{}", self.address),
             path: link_path(id),
             device: to.device,
             spki: to.identity.spki,
             segment_list: release.payload.segment_list,
-            not_before: NOW,
+            not_before: self.now,
             not_after,
         };
         (id, link.issue(&self.link, &to.kem).unwrap())
@@ -216,7 +234,7 @@ impl Fleet {
 
     pub(super) fn check_in(&self, device: DeviceId, nonce: &[u8]) -> Vec<u8> {
         let nonce = nonce.try_into().unwrap();
-        CheckIn { device, nonce, at: NOW }.sign(&self.link).unwrap()
+        CheckIn { device, nonce, at: self.now }.sign(&self.link).unwrap()
     }
 
     fn signed<T: Metadata>(&self, metadata: T) -> Vec<u8> {
@@ -248,9 +266,9 @@ impl Repository {
 
     /// Takes a release back.
     pub(super) fn withdraw(&mut self, fleet: &Fleet, release: &Release) {
-        let mut targets = self.targets.next(NOW);
+        let mut targets = self.targets.next(fleet.now);
         targets.targets.remove(&release.name());
-        self.publish(fleet, targets, NOW);
+        self.publish(fleet, targets, fleet.now);
     }
 }
 
@@ -308,10 +326,10 @@ impl Release {
     }
 }
 
-fn issuing(root: &Authority, kind: CaKind) -> Authority {
+fn issuing(root: &Authority, kind: CaKind, now: UnixTime) -> Authority {
     let key = P256Key::generate().unwrap();
     let public = pki::P256PublicKey::from_sec1(Pki(&key).public_key_sec1()).unwrap();
     let profile = CaProfile { kind, domain: DOMAIN.parse().unwrap(), not_after: UnixTime::MAX };
-    let certificate = root.with(|root| profile.issue(&public, root, &mut SystemRandom, NOW).unwrap());
+    let certificate = root.with(|root| profile.issue(&public, root, &mut SystemRandom, now).unwrap());
     Authority { key, certificate }
 }
