@@ -43,9 +43,16 @@ pub async fn an_offer_takes_a_running_rollout_and_a_ticket_in_force(make: impl F
     let fleet = Fleet::new(make());
     let store = &fleet.store;
     let rollout = fleet.start(1, &[9]).await;
-    fleet.enrol_all(1..=5).await;
+    fleet.enrol_all(1..=6).await;
     let span = |from, to| Some(Ticket { not_before: at(from), not_after: at(to), ..ticket(1) });
-    let tickets = [(1, None), (2, span(100, 200)), (3, span(0, 50)), (4, span(0, 500)), (5, span(0, 500))];
+    let tickets = [
+        (1, None),
+        (2, span(100, 200)),
+        (3, span(0, 50)),
+        (4, span(0, 500)),
+        (5, span(0, 500)),
+        (6, span(0, 500)),
+    ];
     let new = tickets.into_iter().map(|(n, ticket)| NewDeployment {
         id: deployment(n),
         device: device(n),
@@ -55,6 +62,8 @@ pub async fn an_offer_takes_a_running_rollout_and_a_ticket_in_force(make: impl F
     });
     store.add_deployments(rollout, new.collect(), false, START).await.unwrap();
     store.withdraw_devices(vec![device(5)], DeviceState::Revoked, "lost".into(), START).await.unwrap();
+    let fork = |nonce| crate::CheckIn { device: device(6), counter: 1, nonce: [nonce; 16], at: START };
+    store.check_in(vec![fork(1), fork(2)]).await.unwrap();
     let ready = async |secs| {
         let found = store.ready(rollout, 0, 9, at(secs)).await.unwrap();
         let mut ids: Vec<_> = found.into_iter().map(|delivery| delivery.deployment.id).collect();
@@ -65,11 +74,11 @@ pub async fn an_offer_takes_a_running_rollout_and_a_ticket_in_force(make: impl F
     assert_eq!(ready(0).await, [deployment(3), deployment(4)]);
     assert_eq!(ready(50).await, [deployment(4)]);
     assert_eq!(ready(100).await, [deployment(2), deployment(4)]);
-    let offers: Vec<Offer> = (1..=6)
+    let offers: Vec<Offer> = (1..=7)
         .map(|n| Offer { deployment: deployment(n), link: link(n, 600), not_before: at(60) })
         .collect();
     let taken = store.offer(offers.clone(), at(60)).await.unwrap();
-    assert_eq!(taken, [false, false, false, true, false, false]);
+    assert_eq!(taken, [false, false, false, true, false, false, false]);
     assert!(!fleet.offer(deployment(4), link(14, 600), at(61)).await, "offered once");
     assert!(!fleet.opens(link(14, 600), at(61)).await);
 
