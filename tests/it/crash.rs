@@ -20,13 +20,13 @@ const KILLS_PER_ROLLOUT: u32 = 25;
 /// either a device may rightly give the version up.
 const KILLS_PER_TRIAL: u32 = 2;
 /// Kills that must have caught a device with a deployment under way.
-const MIDDLE: u32 = 50;
+const MIDDLE: u32 = 40;
 /// Rollouts, at most.
-const ROLLOUTS: u32 = 30;
+const ROLLOUTS: u32 = 40;
 /// The longest that what was started again is left alone.
 const LEFT_ALONE_MILLISECONDS: u64 = 150;
 /// What a version of the software is padded with.
-const PADDING: usize = 400_000;
+const PADDING: usize = 3_000_000;
 
 #[test]
 fn no_power_cut_loses_repeats_or_turns_back_an_update() {

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod crash;
+mod demo;
 mod device;
 mod fleet;
 mod memory;
