@@ -23,8 +23,8 @@ pub enum Error {
     /// There is no enrolment under way that could be taken up.
     #[error("no enrolment is under way, and no token was given")]
     NoToken,
-    /// What the device must not go back behind is damaged in both copies, or gone.
-    #[error("the stored state is lost: both copies are damaged or missing")]
+    /// What the device must not go back behind is damaged in both copies, or gone; or its identity is.
+    #[error("the stored state is lost: it is damaged or missing")]
     StateLost,
     /// The backend's address cannot stand in a request.
     #[error("the backend's address is none")]

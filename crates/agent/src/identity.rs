@@ -131,9 +131,8 @@ impl P256Signer for Keys {
 impl Enrolled {
     pub(crate) fn load(storage: &dyn Storage) -> Result<Option<Self>, Error> {
         let Some(content) = read(storage, Blob::Identity)? else { return Ok(None) };
-        serde_json::from_slice(&content)
-            .map(Some)
-            .map_err(|_| Error::Certificate { reason: "the stored identity is damaged".into() })
+        // A token brings it back, as it does the state.
+        serde_json::from_slice(&content).map(Some).map_err(|_| Error::StateLost)
     }
 
     pub(crate) fn store(&self, storage: &mut dyn Storage) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use protocol::device::PushEvent;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     Device, Error, Event,
@@ -20,6 +20,8 @@ use crate::{
 
 /// The longest that one quiet backend keeps a device from asking for a link that it lacks.
 const ASK_FOR_LINK: Duration = Duration::from_secs(30);
+/// How long a renewal may keep a device from everything else.
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// Why a device stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,7 +191,8 @@ impl Device {
         }
     }
 
-    /// Renews a certificate in the last third of its life.
+    /// Renews a certificate in the last third of its life. While it holds, a renewal that nobody has
+    /// decided on keeps the device from nothing; the next hello asks again.
     async fn renew_in_time(&mut self) -> Result<(), Error> {
         let certificate = self.enrolled.certificate()?;
         let (begin, end) = (certificate.certificate().not_before(), certificate.certificate().not_after());
@@ -197,7 +200,20 @@ impl Device {
         if end == model::UnixTime::MAX || now < end - model::Seconds(end.since(begin).0 / 3) {
             return Ok(());
         }
-        enrolment::renew(self.settings.serial.as_ref(), &mut self.parts).await?;
+        let renewal = enrolment::renew(self.settings.serial.as_ref(), &mut self.parts);
+        match timeout(RENEWAL, renewal).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if now < end => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the certificate is not renewed yet"
+                );
+                return Ok(());
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) if now < end => return Ok(()),
+            Err(_) => return Err(Error::answer("nobody has decided on the renewal yet")),
+        }
         if let Some(enrolled) = crate::identity::Enrolled::load(&*self.parts.storage)? {
             self.http.redirect(enrolled.endpoint(&self.keys, self.parts.dial.clone(), self.floor.clone())?);
             self.http.close();

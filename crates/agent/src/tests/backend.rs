@@ -75,6 +75,8 @@ pub(super) struct World {
     pub(super) undecided: u32,
     pub(super) issued: Option<(Vec<u8>, SealedCertificate, Csr)>,
     pub(super) proven: bool,
+    /// When the certificates that it issues lapse.
+    pub(super) not_after: UnixTime,
     /// Issues to another device than asked.
     pub(super) renames: bool,
     pub(super) offers: Vec<Offer>,
@@ -102,6 +104,7 @@ impl Backend {
             undecided: 0,
             issued: None,
             proven: false,
+            not_after: UnixTime::MAX,
             renames: false,
             offers: Vec::new(),
             links: BTreeMap::new(),
@@ -196,6 +199,9 @@ impl Backend {
             }
             "/v1/renew" => {
                 let request: RenewRequest = serde_json::from_slice(&body).unwrap();
+                if world.undecided > 0 {
+                    return json(&EnrolStatus::Pending { retry_after: Seconds(5) });
+                }
                 json(&self.issue(&mut world, &request.csr))
             }
             "/v1/enrol/proof" => {
@@ -306,7 +312,7 @@ impl Backend {
             device,
             serial: "P4-1".parse().unwrap(),
             model: "press-4".parse().unwrap(),
-            not_after: UnixTime::MAX,
+            not_after: world.not_after,
         };
         let certificate = self.fleet.devices.with(|ca| profile.issue(&csr, ca, self.fleet.now).unwrap());
         let chain = vec![certificate.to_vec(), self.fleet.devices.certificate.to_vec()];

@@ -1,4 +1,11 @@
-use super::board::{Power, Rig, settings};
+use std::time::Duration;
+
+use model::{Seconds, UnixTime};
+
+use super::{
+    board::{Power, Rig, settings},
+    fleet::NOW,
+};
 use crate::{Blob, Copy, Device, Error, Storage as _, enrol, renew, report_loss};
 
 #[tokio::test(start_paused = true)]
@@ -128,6 +135,46 @@ async fn a_renewal_keeps_the_keys_and_refuses_a_certificate_for_another() {
     assert!(matches!(refused, Err(Error::Certificate { .. })), "{refused:?}");
     assert_eq!(rig.disk.read(Blob::Identity).unwrap(), renewed);
     assert_eq!(rig.disk.read(Blob::IdentityKey).unwrap(), keys);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_certificate_is_renewed_in_time_and_one_that_lapsed_as_well() {
+    for (days, lapsed) in [(19, false), (25, true)] {
+        let rig = Rig::blank(false, &[]);
+        rig.backend.world().not_after = NOW + Seconds::days(24);
+        let mut parts = rig.parts(&Power::steady());
+        enrol(Some(rig.token()), &settings(), &mut parts).await.unwrap();
+        let before = rig.disk.read(Blob::Identity).unwrap();
+        let minutes = |count: u64| {
+            let begun = tokio::time::Instant::now();
+            move |_: &Rig| begun.elapsed() > Duration::from_secs(60 * count)
+        };
+        rig.run_until(&Power::steady(), minutes(5)).await;
+        assert_eq!(rig.requested("/v1/renew"), 0, "far too early");
+
+        rig.clock.pass(Seconds::days(days));
+        rig.backend.world().undecided = 1;
+        let hellos = rig.requested("/v1/check-in") + rig.requested("/v1/tuf/");
+        rig.run_until(&Power::steady(), minutes(5)).await;
+        assert_eq!(rig.disk.read(Blob::Identity).unwrap(), before);
+        assert!(rig.requested("/v1/renew") > 0);
+        let went_on = rig.requested("/v1/check-in") + rig.requested("/v1/tuf/") > hellos;
+        assert_eq!(went_on, !lapsed, "an undecided renewal is waited for only by one who needs it");
+
+        rig.backend.world().undecided = 0;
+        rig.backend.world().not_after = UnixTime::MAX;
+        rig.run_until(&Power::steady(), |rig| rig.disk.read(Blob::Identity).unwrap() != before).await;
+        assert_eq!(crate::Status::read(&rig.disk).unwrap().certificate_not_after, UnixTime::MAX);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_identity_is_a_lost_state() {
+    let rig = Rig::new(false, &[]).await;
+    rig.disk.clone().write(Blob::Identity, b"{").unwrap();
+    assert!(matches!(rig.open(&Power::steady()), Err(Error::StateLost)));
+    enrol(Some(rig.token()), &settings(), &mut rig.parts(&Power::steady())).await.unwrap();
+    rig.open(&Power::steady()).unwrap().check_in().await.unwrap();
 }
 
 /// Whether it is still going on after a minute.
