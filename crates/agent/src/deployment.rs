@@ -53,13 +53,15 @@ impl Device {
         }
     }
 
-    /// Works on what needs no network: a trial that was on when the device went down.
+    /// Works on what does not wait for the network for ever: what was installed, or on trial, when the device
+    /// went down.
     pub(crate) async fn resume_trial(&mut self) -> Result<Worked, Error> {
-        let booting = |device: &Self| {
+        let installed = |device: &Self| {
             let next = device.record.next_up()?;
-            device.record.underway[next].stage.booting().then(|| next.clone())
+            let stage = &device.record.underway[next].stage;
+            (stage.booting() || *stage == Stage::Installed).then(|| next.clone())
         };
-        while let Some(component) = booting(self) {
+        while let Some(component) = installed(self) {
             if let Some(worked) = self.step(&component, &AtomicBool::new(false), &mut 0).await? {
                 return Ok(worked);
             }
@@ -244,7 +246,8 @@ impl Device {
                     let offered = signed.is_some_and(|target| *target.sha256() == artifact.digest);
                     break (!offered).then_some("withdrawn");
                 }
-                Ok(Err(error)) if error.passes() && Instant::now() < until => {
+                // What does not verify is no answer either.
+                Ok(Err(error)) if Instant::now() < until => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "no answer before the boot yet");
                     let pause = backoff.next(&mut *self.parts.random);
                     sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;

@@ -176,12 +176,59 @@ async fn without_an_answer_the_boot_waits_an_hour_and_then_asks_how_fresh_its_me
         .await;
         let (reported, code) = rig.backend.reported().pop().unwrap();
         assert_eq!(reported, state, "{code:?}");
-        assert!(begun.elapsed() > Duration::from_secs(3_600));
+        assert!(begun.elapsed() >= Duration::from_secs(3_600));
         if state == DeploymentState::Failed {
             assert_eq!(code.as_deref(), Some("withdrawal_unknown"));
             assert_eq!(rig.board.lock().unwrap().runs(), None);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_that_does_not_verify_is_no_answer_before_the_boot() {
+    let release = Release::new("2.0.0", 7, 100_000);
+    let rig = Rig::new(false, &[&release]).await;
+    rig.backend.offer(&release, 1);
+    let begun = tokio::time::Instant::now();
+    let whole = rig.backend.world().repository.clone();
+    rig.run_until(&Power::steady(), |rig| {
+        let installed = rig.board.lock().unwrap().installs == 1;
+        let spoiled = installed && begun.elapsed() < Duration::from_secs(3_700);
+        let mut world = rig.backend.world();
+        world.repository = whole.clone();
+        if spoiled {
+            world.repository.files.push(("timestamp.json".to_owned(), b"{}".to_vec()));
+        }
+        drop(world);
+        assert!(
+            !spoiled
+                || begun.elapsed() >= Duration::from_secs(3_600)
+                || rig.board.lock().unwrap().runs().is_none()
+        );
+        rig.settled()
+    })
+    .await;
+    assert_eq!(rig.backend.reported().pop().unwrap().0, DeploymentState::Succeeded);
+    assert!(begun.elapsed() >= Duration::from_secs(3_600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installed_update_boots_after_a_restart_without_a_network() {
+    let release = Release::new("2.0.0", 7, 100_000);
+    let rig = Rig::new(false, &[&release]).await;
+    rig.backend.offer(&release, 1);
+    rig.run_until(&Power::steady(), |rig| {
+        let installed = rig.board.lock().unwrap().installs == 1;
+        rig.backend.world().down = installed;
+        installed
+    })
+    .await;
+    let begun = tokio::time::Instant::now();
+    rig.run_until(&Power::steady(), |rig| rig.confirmed().0 == "2.0.0").await;
+    assert!(begun.elapsed() >= Duration::from_secs(3_600));
+    rig.backend.world().down = false;
+    assert_eq!(rig.settle().await, DeploymentState::Succeeded);
+    assert!(rig.board.lock().unwrap().installs <= 2);
 }
 
 #[tokio::test(start_paused = true)]
