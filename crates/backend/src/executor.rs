@@ -3,11 +3,11 @@
 //! One loop observes each running rollout, asks the planner, and acts. Acting twice, or after a crash,
 //! does nothing twice: the next observation already shows it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use model::{
-    RolloutId, RolloutState, UnixTime,
-    planner::{Action, PauseCause, plan},
+    DeploymentState, RolloutId, RolloutState, UnixTime,
+    planner::{Action, Observed, PauseCause, plan},
 };
 use protocol::operator::{AlarmKind, Hint};
 use store::{Delivery, PageRequest, Pause, RolloutStep};
@@ -23,6 +23,9 @@ const OFFERED_AT_ONCE: u32 = 512;
 /// How many deployments one look times out or queues again.
 const MOVED_AT_ONCE: u32 = 1_000;
 
+/// However much is reported, one look covers all of such a span.
+const SPAN: Duration = Duration::from_millis(50);
+
 /// Drives the rollouts until `shutdown`.
 pub(crate) async fn run(server: Arc<Server>, shutdown: CancellationToken) {
     loop {
@@ -31,7 +34,10 @@ pub(crate) async fn run(server: Arc<Server>, shutdown: CancellationToken) {
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = server.wake.notified() => {}
+            () = async {
+                server.wake.notified().await;
+                tokio::time::sleep(SPAN).await;
+            } => {}
             () = tokio::time::sleep(server.config.tick) => {}
         }
     }
@@ -59,12 +65,13 @@ impl Server {
     }
 
     async fn drive(self: &Arc<Self>, rollout: RolloutId, policy: &model::Policy) -> Answer<()> {
-        if policy.retries > 0 && self.store.requeue(rollout, MOVED_AT_ONCE, self.now()).await? > 0 {
-            self.hint(Hint::Rollout { rollout });
-        }
         loop {
             let now = self.now();
-            let observed = self.store.observe(rollout, now).await?;
+            let mut observed = self.store.observe(rollout, now).await?;
+            if policy.retries > 0 && may_retry(&observed) {
+                self.store.requeue(rollout, MOVED_AT_ONCE, now).await?;
+                observed = self.store.observe(rollout, now).await?;
+            }
             let mut offered = false;
             for action in plan(policy, &observed, now) {
                 match action {
@@ -136,6 +143,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Whether some deployment stands where another attempt may follow.
+fn may_retry(observed: &Observed) -> bool {
+    let retried =
+        |state: DeploymentState| !matches!(state, DeploymentState::Rejected) && state.counts_as_failure();
+    observed.phases.iter().any(|phase| phase.counts.of(retried) > 0)
 }
 
 fn describe(cause: &PauseCause) -> String {

@@ -75,7 +75,7 @@ impl Server {
             tls,
             push: Push::default(),
             downloads: Downloads::default(),
-            hints: broadcast::channel(1_024).0,
+            hints: broadcast::channel(16_384).0,
             decided: broadcast::channel(1_024).0,
             wake: Notify::new(),
             closing: CancellationToken::new(),

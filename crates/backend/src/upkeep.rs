@@ -20,6 +20,9 @@ use crate::{
 const SWEPT_AT_ONCE: u32 = 4_096;
 /// Notes that are put on record in one go.
 const NOTED_AT_ONCE: usize = 1_024;
+/// Uploads are looked through so often, and dropped when nothing came for so long.
+const TIDY_EVERY: Seconds = Seconds::hours(1);
+const UPLOAD_LIFE: Seconds = Seconds::days(7);
 /// People are warned so long before metadata that they must sign lapses.
 const WARN_BEFORE: Seconds = Seconds::days(14);
 /// What a device does over and over raises one alarm in so long.
@@ -29,10 +32,16 @@ const ALARM_EVERY: Seconds = Seconds::minutes(1);
 pub(crate) async fn run(server: Arc<Server>, shutdown: CancellationToken) {
     let every = server.config.tick.min(Duration::from_secs(1));
     let mut warned = HashSet::new();
+    let mut tidied_at = UnixTime::EPOCH;
     loop {
         let done = async {
             server.sweep_links().await?;
-            server.freshen_metadata(&mut warned).await
+            server.freshen_metadata(&mut warned).await?;
+            if server.now() >= tidied_at + TIDY_EVERY {
+                tidied_at = server.now();
+                server.blobs.abandon_before(tidied_at - UPLOAD_LIFE).await?;
+            }
+            Answer::Ok(())
         };
         if let Err(refusal) = done.await {
             tracing::error!(code = %refusal.code(), "failed to look after links and metadata");

@@ -8,9 +8,6 @@ use protocol::ErrorCode;
 
 use crate::refusal::Refusal;
 
-/// The document that is the newest revocation list, and its name where metadata is served.
-pub(crate) const REVOKED: &str = "revoked.cbor";
-
 /// The answer where nothing else answers.
 pub(crate) async fn nothing_here() -> Refusal {
     Refusal::not_found("address")

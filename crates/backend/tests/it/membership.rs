@@ -148,3 +148,40 @@ async fn operators_hear_what_changes() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_revocation_list_is_served_and_an_older_one_never_takes_its_place() {
+    let running = Running::start().await;
+    let (first, second) = (running.enrol("A-1").await, running.enrol("A-2").await);
+    let mut admin = running.admin().await;
+    let list = |number: u64, keys: &[&testkit::Device], signer: &envelope::Ed25519Key| {
+        let list = envelope::RevocationList {
+            fleet: running.fleet.id,
+            number,
+            issued_at: running.now(),
+            not_after: running.now() + Seconds::days(30),
+            keys: keys.iter().map(|device| device.spki()).collect(),
+            stations: Vec::new(),
+        };
+        protocol::Base64(list.sign(signer).unwrap())
+    };
+    let grant = &running.fleet.grant_key;
+    let with = |list| RevokeDevice { revocation_list: Some(list), ..revoke(DeviceState::Revoked) };
+    let at = operator::revoke_device(first.id);
+    for (what, wrong) in [
+        ("of another device", list(5, &[&second], grant)),
+        ("by a ticket key", list(5, &[&first], &running.fleet.ticket_key)),
+    ] {
+        assert_eq!(admin.post(&at, &with(wrong)).await.code(), ErrorCode::InvalidObject, "{what}");
+    }
+    first.connect(&running).await.get("/v1/tuf/timestamp.json").await.done();
+    let newest = list(5, &[&first], grant);
+    admin.post(&at, &with(newest.clone())).await.done();
+    assert_eq!(admin.get("/v1/tuf/revoked.cbor").await.body, newest.0);
+    let at = operator::revoke_device(second.id);
+    let older = list(5, &[&first, &second], grant);
+    assert_eq!(admin.post(&at, &with(older)).await.code(), ErrorCode::InvalidObject);
+    let next = list(6, &[&first, &second], grant);
+    admin.post(&at, &with(next.clone())).await.done();
+    assert_eq!(admin.get("/v1/tuf/revoked.cbor").await.body, next.0);
+}

@@ -18,6 +18,7 @@ fn requests() -> Vec<(Operation, Method, String)> {
         (ReadAlarms, get.clone(), path::ALARMS.into()),
         (AcknowledgeAlarm, post.clone(), below(path::ALARMS, "/acknowledge")),
         (ReadAudit, get.clone(), path::AUDIT.into()),
+        (ReadAudit, get.clone(), path::AUDIT_HEAD.into()),
         (ReadPeople, get.clone(), path::PEOPLE.into()),
         (PutPerson, put.clone(), path::PEOPLE.into()),
         (RevokePerson, post.clone(), below(path::PEOPLE, "/revoke")),

@@ -9,7 +9,6 @@ use axum::{
 use envelope::tuf::{Role, Signed};
 
 use crate::{
-    api::REVOKED,
     extract::Peer,
     metadata::TUF_PREFIX,
     refusal::{Answer, Refusal},
@@ -39,8 +38,6 @@ async fn serve(server: &Server, file: &str) -> Answer<Response> {
     let file = file.strip_prefix("targets/").unwrap_or(file);
     let bytes = if file == Role::Timestamp.path(0) {
         server.trust().state.timestamp().map(Signed::raw).map(<[u8]>::to_vec)
-    } else if file == REVOKED {
-        server.store.document(REVOKED.to_owned()).await?.map(|document| document.bytes)
     } else {
         server.store.document(format!("{TUF_PREFIX}{file}")).await?.map(|document| document.bytes)
     };

@@ -15,7 +15,6 @@ use store::{Cursor, DeploymentFilter, Device, DeviceState, Document, PageRequest
 
 use super::{PageOf, page};
 use crate::{
-    api::REVOKED,
     extract::{Caller, Json, Name, Params},
     metadata::TUF_PREFIX,
     refusal::{Answer, Refusal},
@@ -25,6 +24,8 @@ use crate::{
 
 /// How many pages of the store one page of a list may take to fill.
 const PAGES_MOST: usize = 20;
+/// Where the newest revocation list stands among the files of the metadata: it is served as they are.
+const REVOKED: &str = "revoked.cbor";
 
 pub(super) async fn list(
     State(server): State<Arc<Server>>,
