@@ -111,14 +111,21 @@ pub async fn an_enrolment_is_decided_once(make: impl Fn() -> Subject) {
     assert!(matches!(store.refuse_enrolment(one, "no".into(), at(3)).await, Err(Error::Illegal { .. })));
     // The CSR that was decided upon stays.
     store.request_enrolment(request(1, 1, b"other", 4)).await.unwrap();
+    assert!(matches!(store.confirm_enrolment(one, at(4)).await, Err(Error::Illegal { .. })));
     store.prove_enrolment(one, vec![6], at(4)).await.unwrap();
+    store.confirm_enrolment(one, at(5)).await.unwrap();
+    store.prove_enrolment(one, vec![9], at(6)).await.unwrap();
+    store.issue_enrolment(one, device(1), vec![9], at(6)).await.unwrap();
     store.refuse_enrolment(two, "wrong serial".into(), at(4)).await.unwrap();
     assert!(matches!(
         store.issue_enrolment(two, device(2), vec![5], at(5)).await,
         Err(Error::Illegal { .. })
     ));
     let issued = store.enrolment(one).await.unwrap().unwrap();
-    assert_eq!((issued.state, issued.csr.as_slice()), (EnrolmentState::Proven, &b"csr"[..]));
+    assert_eq!((issued.state, issued.csr.as_slice()), (EnrolmentState::Confirmed, &b"csr"[..]));
+    assert_eq!((issued.proof.as_deref(), issued.changed_at), (Some(&[6][..]), at(5)));
+    assert_eq!(store.enrolment_of(device(1)).await.unwrap().as_ref(), Some(&issued));
+    assert_eq!(store.enrolment_of(device(2)).await.unwrap(), None);
     assert_eq!((issued.device, issued.sealed_certificate), (Some(device(1)), Some(vec![5])));
     let refused = store.enrolments(Some(EnrolmentState::Refused), PageRequest::first(9)).await.unwrap();
     assert_eq!(refused.rows[0].refusal.as_deref(), Some("wrong serial"));
