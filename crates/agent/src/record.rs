@@ -173,6 +173,11 @@ impl Outbox {
         self.waiting.retain(|waiting| waiting.counter > counter);
     }
 
+    /// How many were ever made, from some number on.
+    pub(crate) const fn made(&self) -> u64 {
+        self.counter
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -32,6 +32,16 @@ pub enum Exit {
     Restart,
 }
 
+/// The pauses before the next session.
+struct Pauses {
+    /// While the backend does not answer a hello.
+    hello: Backoff,
+    /// While it does, and what the device then works on fails all the same and gets no further.
+    work: Backoff,
+    /// Which of the two the session fails at.
+    working: bool,
+}
+
 /// What the loop wakes for.
 enum Wake {
     Push(Result<PushEvent, Error>),
@@ -55,19 +65,20 @@ impl Device {
     }
 
     async fn run_on(&mut self) -> Result<Exit, Error> {
-        let mut backoff = Backoff::new(self.parts.pace.retry);
+        let retry = self.parts.pace.retry;
+        let mut pauses = Pauses { hello: Backoff::new(retry), work: Backoff::new(retry), working: false };
         loop {
-            let (began, staged) = (Instant::now(), self.parts.storage.staged_bytes().ok());
-            let ended = self.session().await;
-            // What failed after it had come some way begins its pauses anew.
-            let (_, longest) = self.parts.pace.retry;
-            if began.elapsed() > longest / 4 || self.parts.storage.staged_bytes().ok() > staged {
-                backoff.reset();
+            let before = self.stands();
+            pauses.working = false;
+            let ended = self.session(&mut pauses).await;
+            if self.stands() > before {
+                pauses.work.reset();
             }
             match ended {
                 Ok(exit) => return Ok(exit),
                 Err(error) if error.fatal() => return Err(error),
                 Err(error) => {
+                    let backoff = if pauses.working { &mut pauses.work } else { &mut pauses.hello };
                     let pause = backoff.next(&mut *self.parts.random);
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -85,7 +96,7 @@ impl Device {
     }
 
     /// From one hello until the network, or something that came through it, fails.
-    async fn session(&mut self) -> Result<Exit, Error> {
+    async fn session(&mut self, pauses: &mut Pauses) -> Result<Exit, Error> {
         if self.resume_trial().await? == Worked::Restarting {
             return Ok(Exit::Restart);
         }
@@ -93,6 +104,7 @@ impl Device {
         let mut push = self.listen().await;
         let mut inbox = VecDeque::new();
         let mut due = self.hello_again(push.is_some()).await?;
+        pauses.hello.reset();
         loop {
             while let Some(event) = inbox.pop_front() {
                 self.hear(event).await?;
@@ -100,7 +112,10 @@ impl Device {
             if Instant::now() >= due {
                 due = self.hello_again(push.is_some()).await?;
             }
-            match self.work_and_listen(&mut push, &mut inbox).await? {
+            pauses.working = true;
+            let worked = self.work_and_listen(&mut push, &mut inbox).await?;
+            pauses.working = false;
+            match worked {
                 Worked::Restarting => return Ok(Exit::Restart),
                 Worked::Interrupted => continue,
                 // What was not taken during a trial is offered again.
@@ -220,6 +235,11 @@ impl Device {
             self.enrolled = enrolled;
         }
         Ok(())
+    }
+
+    /// Grows with everything that gets further: reports made, bytes staged.
+    fn stands(&self) -> (u64, u64) {
+        (self.record.outbox.made(), self.parts.storage.staged_bytes().unwrap_or(0))
     }
 
     fn pause(&mut self, pause: Duration) -> Duration {

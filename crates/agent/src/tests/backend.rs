@@ -86,6 +86,8 @@ pub(super) struct World {
     pub(super) requests: Vec<String>,
     pub(super) served_bytes: u64,
     pub(super) down: bool,
+    /// Serves no payload.
+    pub(super) starves: bool,
     /// Flips a byte in every range that is served.
     pub(super) corrupt: bool,
     pub(super) no_push: bool,
@@ -113,6 +115,7 @@ impl Backend {
             requests: Vec::new(),
             served_bytes: 0,
             down: false,
+            starves: false,
             corrupt: false,
             no_push: false,
             push: Vec::new(),
@@ -190,6 +193,9 @@ impl Backend {
             };
         }
         if let Some(link) = path.strip_prefix("/v1/links/") {
+            if world.starves {
+                return refuse(ErrorCode::Busy);
+            }
             return self.payload(&mut world, link, range.as_deref());
         }
         match path.as_str() {

@@ -177,6 +177,45 @@ async fn a_silent_push_stream_is_opened_again_and_a_backend_that_is_down_is_wait
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backend_that_comes_and_goes_is_met_again_at_once() {
+    let release = Release::new("2.0.0", 7, 100_000);
+    let rig = Rig::new(false, &[&release]).await;
+    let begun = tokio::time::Instant::now();
+    let offered = std::cell::Cell::new(false);
+    rig.run_until(&Power::steady(), |rig| {
+        let seconds = begun.elapsed().as_secs();
+        let mut world = rig.backend.world();
+        // Up for ten seconds, then gone for five, with all its streams.
+        world.down = seconds < 600 && seconds % 15 >= 10;
+        if world.down {
+            world.push.clear();
+        }
+        drop(world);
+        if seconds >= 600 && !offered.replace(true) {
+            rig.backend.offer(&release, 1);
+        }
+        rig.settled()
+    })
+    .await;
+    assert!(rig.requested("/v1/check-in") >= 40, "one hello each time");
+    assert!(begun.elapsed() < Duration::from_secs(700), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_again_and_again_is_tried_less_and_less() {
+    let release = Release::new("2.0.0", 7, 100_000);
+    let rig = Rig::new(false, &[&release]).await;
+    rig.backend.offer(&release, 1);
+    rig.backend.world().starves = true;
+    let begun = tokio::time::Instant::now();
+    rig.run_until(&Power::steady(), |_| begun.elapsed() > Duration::from_secs(3_600)).await;
+    let tries = rig.requested("/v1/links");
+    assert!((10..40).contains(&tries), "{tries} tries in an hour");
+    rig.backend.world().starves = false;
+    assert_eq!(rig.settle().await, DeploymentState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_is_told_and_loses_nothing_else() {
     let release = Release::new("2.0.0", 7, 40_000_000);
     let mut rig = Rig::new(false, &[&release]).await;
