@@ -217,7 +217,10 @@ async fn stopped() {
 
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("FLEETSEAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     if json { log.json().init() } else { log.init() }
 }
 

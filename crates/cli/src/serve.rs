@@ -89,7 +89,11 @@ fn invalid(why: &str) -> Error {
 fn start_log(log: Log) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let out = std::io::stderr;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(out)
+        .with_ansi(std::io::IsTerminal::is_terminal(&out()));
     match log {
         Log::Text => builder.init(),
         Log::Json => builder.json().init(),
