@@ -1,0 +1,273 @@
+import type { DeploymentState } from "@/generated/DeploymentState";
+import type { DeviceRow } from "@/generated/DeviceRow";
+import type { DeviceState } from "@/generated/DeviceState";
+import type { LinkRow } from "@/generated/LinkRow";
+import type { LinkState } from "@/generated/LinkState";
+import type { Nothing } from "@/generated/Nothing";
+import type { ReleaseId } from "@/generated/ReleaseId";
+import type { ReleaseName } from "@/generated/ReleaseName";
+import type { Role } from "@/generated/Role";
+import type { RolloutId } from "@/generated/RolloutId";
+import type { RolloutName } from "@/generated/RolloutName";
+import type { Seconds } from "@/generated/Seconds";
+import type { UnixTime } from "@/generated/UnixTime";
+
+/**
+ * What the screens ask of a host beyond the generated command table. A host that does not know one of these answers
+ * `unknown_command`, and the panel that wanted it says so. Each entry goes once the table has it.
+ */
+export interface Needs {
+  /** Who is asking whom: for the frame. Answers even while the backend is away. */
+  "host.status": { request: Nothing; response: HostStatus };
+  /** Workspaces on this computer, for the switcher and the first run. */
+  "workspace.list": { request: Nothing; response: { rows: Workspace[] } };
+  "workspace.open": { request: { workspace: string }; response: HostStatus };
+  /** Starts a simulated fleet of 500 devices, or finds or opens a fleet on this computer. */
+  "workspace.create": { request: { name: string; kind: WorkspaceKind }; response: HostStatus };
+  /** Connects to an existing backend: first `probe`, then, after a person compared the words, `trust`. */
+  "workspace.probe": { request: { address: string; card: string }; response: Fingerprint };
+  "workspace.trust": { request: { name: string; address: string; card: string; digest: string }; response: HostStatus };
+  /** Everything the overview counts, counted by the backend. */
+  "fleet.overview": { request: Nothing; response: Overview };
+  /** A window of devices: filter, order and place decided by the backend. At most 500 rows. */
+  "device.window": { request: DeviceWindow; response: Window<DeviceLine> };
+  /** Why a device does not run what it should. */
+  "device.why": { request: { device: string }; response: Why };
+  /** A window of links, expiring first unless asked otherwise. */
+  "link.window": { request: LinkWindow; response: Window<LinkLine> & { counts: LinkChips } };
+  /** Success and failure over time, at most 500 points. */
+  "rollout.series": { request: RolloutName; response: { points: RolloutPoint[] } };
+  /** Failures of a rollout by cause, most frequent first. */
+  "rollout.failures": { request: RolloutName; response: { rows: FailureCluster[] } };
+  /** The checks that the app made when an artifact was proposed, and the change against the metadata in force. */
+  "release.checks": { request: ReleaseName; response: { rows: ReleaseCheck[] } };
+  "release.diff": { request: ReleaseName; response: { rows: DiffLine[]; unchanged: number } };
+  /** Key holders of the targets role and what each has done for one release. */
+  "release.holders": { request: ReleaseName; response: { threshold: number; rows: Holder[] } };
+  /** Writes the signing request to a file for a vault without a network; takes the signature back. */
+  "release.export": { request: { release: ReleaseId; file: string }; response: { digest: string; words: string[] } };
+  "release.import": { request: { release: ReleaseId; file: string }; response: { signatures: number; threshold: number } };
+  /** What a vault would sign, said by Rust from the bytes themselves. Only the vault window may ask. */
+  "vault.subject": { request: ReleaseName; response: SigningSubject };
+  /** Keys and metadata with an end, soonest first. */
+  "fleet.calendar": { request: Nothing; response: { rows: Expiry[] } };
+  /** Looks through the audit trail's hash chain. */
+  "audit.verify": { request: Nothing; response: { checked_to: number; intact: boolean; cosigned_by: string[] } };
+  /** Long work. */
+  "job.list": { request: Nothing; response: { rows: Job[] } };
+  "job.cancel": { request: { job: string }; response: { rows: Job[] } };
+  /** What waits for a person. */
+  "fleet.inbox": { request: Nothing; response: { rows: InboxRow[] } };
+}
+
+export type WorkspaceKind = "embedded" | "training" | "remote";
+
+export interface Workspace {
+  /** Its id on this computer. */
+  id: string;
+  name: string;
+  kind: WorkspaceKind;
+  opened_at?: UnixTime;
+}
+
+export interface HostStatus {
+  /** None before the first run. */
+  workspace?: Workspace;
+  /** Host name of the backend, or where it runs. */
+  backend: string;
+  connection: "connected" | "connecting" | "offline";
+  /** Since when the connection is as it is. */
+  since: UnixTime;
+  server_time: UnixTime;
+  person: string;
+  roles: Role[];
+  vault: "none" | "locked" | "unlocked";
+  vault_locks_at?: UnixTime;
+}
+
+export interface Fingerprint {
+  root_version: number;
+  digest: string;
+  words: string[];
+  organization: string;
+  threshold: number;
+  holders: { name: string; key: string }[];
+  expires_at: UnixTime;
+}
+
+export interface Window<Row> {
+  total: number;
+  /** Grows with every change; a window of another revision is stale. */
+  revision: number;
+  rows: Row[];
+}
+
+/** One of the five states every count is drawn in. */
+export type Kind = "idle" | "run" | "ok" | "warn" | "bad";
+
+export interface Overview {
+  at: UnixTime;
+  states: Record<Kind, number>;
+  offline_over_30_d: number;
+  failed_last_hour: number;
+  models: { model: string; states: Record<Kind, number> }[];
+  versions: { model: string; rows: { version: string; count: number; below_minimum: boolean }[] }[];
+  failures: FailureCluster[];
+  links: { within_24_h: number; within_10_min: number };
+  certificates: { within_30_d: number; within_7_d: number };
+  revocation_list_renew_by?: UnixTime;
+  /** Ciphertext bytes per second, by time. */
+  download_rate: { at: UnixTime; bytes_per_second: number }[];
+}
+
+export interface DeviceWindow {
+  model?: string;
+  state?: DeviceState;
+  kind?: Kind;
+  version?: string;
+  /** Begins the serial, or is the id. */
+  text?: string;
+  sort: "serial" | "model" | "version" | "last_seen";
+  descending: boolean;
+  offset: number;
+  limit: number;
+}
+
+export interface DeviceLine extends DeviceRow {
+  kind: Kind;
+  /** What its open rollout brings. */
+  wanted?: string;
+  deployment?: DeploymentState;
+  certificate_expires_at?: UnixTime;
+}
+
+export interface Why {
+  /** Settled: nothing is wanted of it. */
+  verdict: "up_to_date" | "waiting" | "working" | "blocked";
+  rows: { code: WhyCode; detail: string; kind: Kind; until?: UnixTime }[];
+}
+
+export type WhyCode =
+  | "no_rollout"
+  | "phase_not_open"
+  | "rollout_paused"
+  | "outside_window"
+  | "offline"
+  | "ticket_missing"
+  | "link_expired"
+  | "downloading"
+  | "trial_boot"
+  | "failed"
+  | "revoked"
+  | "not_proven"
+  | "incompatible"
+  | "newest_already";
+
+export interface LinkWindow {
+  state?: LinkState;
+  /** 10 min or less left. */
+  expiring?: boolean;
+  rollout?: RolloutId;
+  text?: string;
+  offset: number;
+  limit: number;
+}
+
+export interface LinkChips {
+  all: number;
+  live: number;
+  expiring: number;
+  partial: number;
+  expired: number;
+  consumed: number;
+}
+
+export interface LinkLine extends LinkRow {
+  attempts: number;
+  /** Gateway or address of the last request. */
+  last_from?: string;
+  last_seen_at?: UnixTime;
+  ended_at?: UnixTime;
+}
+
+export interface RolloutPoint {
+  at: UnixTime;
+  succeeded: number;
+  failed: number;
+}
+
+export interface FailureCluster {
+  code: string;
+  count: number;
+  /** What they have in common, if anything. */
+  common?: string;
+}
+
+export interface ReleaseCheck {
+  check: "digest" | "format" | "fits_slot" | "version_rises" | "counter_holds" | "compatible";
+  kind: Kind;
+  detail: string;
+}
+
+export interface DiffLine {
+  side: "add" | "remove" | "same";
+  field: string;
+  value: string;
+  note?: string;
+}
+
+export interface Holder {
+  name: string;
+  key_id: string;
+  you: boolean;
+  expires_at: UnixTime;
+  signed_at?: UnixTime;
+  asked_at?: UnixTime;
+}
+
+export interface SigningSubject {
+  release: ReleaseId;
+  version: string;
+  model: string;
+  hardware_revisions: string[];
+  artifact: string;
+  length: number;
+  digest: string;
+  security_counter: number;
+  targets_version: number;
+  expires_at: UnixTime;
+  bytes: number;
+  words: string[];
+  signatures: number;
+  threshold: number;
+}
+
+export interface Expiry {
+  what: "root" | "targets" | "key" | "certificates" | "revocation_list";
+  name: string;
+  expires_at: UnixTime;
+}
+
+export interface Job {
+  id: string;
+  title: string;
+  state: "running" | "finished" | "failed" | "canceled";
+  done: number;
+  total: number;
+  started_at: UnixTime;
+  left?: Seconds;
+  error?: string;
+  cancelable: boolean;
+}
+
+export interface InboxRow {
+  id: string;
+  kind: "signature" | "review" | "gate" | "paused" | "tickets" | "enrolments" | "alarm" | "expiry";
+  title: string;
+  detail: string;
+  at: UnixTime;
+  state: Kind;
+  release?: ReleaseId;
+  rollout?: RolloutId;
+  device?: string;
+}
