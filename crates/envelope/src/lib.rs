@@ -18,6 +18,7 @@ mod grant;
 mod keys;
 mod label;
 mod link;
+pub mod log;
 pub mod otap;
 mod report;
 mod revoked;
