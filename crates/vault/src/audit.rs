@@ -1,103 +1,31 @@
-//! The audit log: what was meant to be done, on the disk before it is done.
+//! The audit log: what was meant to be done, on the disk before it is done. Its entries are the leaves of a
+//! Merkle tree (RFC 6962), so that its head can be signed and others can watch it grow.
 
 use std::path::Path;
 
-use aws_lc_rs::digest;
-use minicbor::{Decoder, Encoder};
-use model::{Digest, PersonName, UnixTime};
+use envelope::log::{self, Frontier, LogName, Node, SignedCheckpoint, leaf_hash};
+use model::Digest;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::{
-    Error, KeyId,
-    file::{Malformed, Written, field, fixed, instant},
+    Error,
     save::{check_private, failed, options},
 };
 
-const TYP: &str = "fleetseal-audit/1";
-const LONGEST_TEXT: usize = 1024;
+mod entry;
+mod head;
 
-/// Who does what to what, when and why: written down before it is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent {
-    /// The person, usually the vault's holder.
-    pub actor: PersonName,
-    /// What is done, such as `release.sign`; 1 to 1,024 bytes.
-    pub action: String,
-    /// To what, such as a release's id; at most 1,024 bytes.
-    pub subject: String,
-    /// Why, in the person's words; at most 1,024 bytes, may be empty.
-    pub reason: String,
-    /// When.
-    pub at: UnixTime,
-}
-
-/// One entry of the audit log: deterministic CBOR
-/// `{1: "fleetseal-audit/1", 2: seq, 3: previous b32, 4: at, 5: actor, 6: action, 7: subject, 8: reason,
-/// 9: generation, 10: key id b8, 11: digest b32, 12: count}`, the last three with signatures only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// Its place, from 1, without gaps.
-    pub seq: u64,
-    /// Leaf hash of the entry before; all zero for the first.
-    pub previous: Digest,
-    /// What was meant to be done.
-    pub intent: Intent,
-    /// The vault's generation then.
-    pub generation: u64,
-    /// What was signed.
-    pub signed: Option<Signed>,
-}
-
-/// What an audit entry says of signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signed {
-    /// The key.
-    pub key: KeyId,
-    /// The Merkle tree hash (RFC 6962, 2.1) of the messages in their order; of a single message, its
-    /// leaf hash.
-    pub root: Digest,
-    /// How many messages.
-    pub count: u64,
-}
-
-/// The newest entry of an audit log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditHead {
-    /// Its place; 0 if the log is empty.
-    pub seq: u64,
-    /// Its leaf hash (RFC 6962, 2.1: SHA-256 of a zero byte and the entry); all zero if the log is empty.
-    pub hash: Digest,
-}
-
-/// A Merkle tree (RFC 6962, 2.1) that grows by its leaves: the hash of each complete subtree with its height,
-/// largest first.
-#[derive(Default)]
-pub(crate) struct Tree {
-    complete: Vec<(u32, Digest)>,
-}
+pub use entry::{AuditEntry, Intent, Signed};
+pub use head::{AuditHead, Witnessed};
 
 /// The log in its SQLite file.
 pub(crate) struct Audit {
     db: Connection,
 }
 
-impl Intent {
-    fn check(&self) -> Result<(), Error> {
-        let texts = [&self.action, &self.subject, &self.reason];
-        if self.action.is_empty() || texts.iter().any(|text| text.len() > LONGEST_TEXT) {
-            return Err(Error::AuditText);
-        }
-        Ok(())
-    }
-}
-
-impl AuditHead {
-    /// The head of a log without entries.
-    pub const EMPTY: Self = Self { seq: 0, hash: Digest::new([0; 32]) };
-}
-
 impl Audit {
-    /// Opens the log in `folder`, making it if it is not there.
+    /// Opens the log in `folder`, making it if it is not there. A log from before there were trees gets its
+    /// own now.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("audit.sqlite");
         let file = options().write(true).create(true).open(&path).map_err(failed("open", &path))?;
@@ -111,9 +39,15 @@ impl Audit {
         db.pragma_update(None, "fullfsync", true)?;
         db.execute_batch(
             "CREATE TABLE IF NOT EXISTS entries (
-                 seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, hash BLOB NOT NULL) STRICT",
+                 seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, hash BLOB NOT NULL) STRICT;
+             CREATE TABLE IF NOT EXISTS heads (
+                 seq INTEGER PRIMARY KEY, origin TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL
+             ) STRICT;
+             CREATE TABLE IF NOT EXISTS cosigned (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;",
         )?;
-        Ok(Self { db })
+        let audit = Self { db };
+        audit.plant()?;
+        Ok(audit)
     }
 
     /// Appends an entry and returns once it is on the disk.
@@ -123,7 +57,19 @@ impl Audit {
         generation: u64,
         signed: Option<Signed>,
     ) -> Result<AuditHead, Error> {
+        self.append_with(intent, generation, signed, |_| Ok(()))
+    }
+
+    /// The same, and what `beside` writes about the entry of this number, in one transaction.
+    fn append_with(
+        &self,
+        intent: &Intent,
+        generation: u64,
+        signed: Option<Signed>,
+        beside: impl FnOnce(i64) -> Result<(), Error>,
+    ) -> Result<AuditHead, Error> {
         intent.check()?;
+        let tx = self.db.unchecked_transaction()?;
         let head = self.head()?;
         let entry =
             AuditEntry { seq: head.seq + 1, previous: head.hash, intent: intent.clone(), generation, signed };
@@ -132,6 +78,9 @@ impl Audit {
         let mut insert =
             self.db.prepare_cached("INSERT INTO entries (seq, entry, hash) VALUES (?1, ?2, ?3)")?;
         insert.execute(params![place(head.seq)?, bytes, head.hash.as_bytes()])?;
+        self.grow(&mut self.frontier(entry.seq - 1)?, head.hash)?;
+        beside(place(head.seq)?)?;
+        tx.commit()?;
         Ok(head)
     }
 
@@ -160,11 +109,22 @@ impl Audit {
         Ok(entries)
     }
 
-    /// Recomputes the chain from the first entry; `known` must be part of it.
+    /// The Merkle tree hash over the first `size` entries.
+    pub(crate) fn root_at(&self, size: u64) -> Result<Digest, Error> {
+        Ok(self.frontier(size)?.root())
+    }
+
+    /// The proof that the first `new` entries follow on the first `old`.
+    pub(crate) fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, Error> {
+        log::prove_consistency(old, new, |node| self.node(node))
+    }
+
+    /// Recomputes chain and tree from the first entry; `known` must be part of it.
     pub(crate) fn verify(&self, known: AuditHead) -> Result<AuditHead, Error> {
         let mut select = self.db.prepare("SELECT seq, entry, hash FROM entries ORDER BY seq")?;
         let mut rows = select.query([])?;
         let mut head = AuditHead::EMPTY;
+        let mut tree = Frontier::new();
         while let Some(row) = rows.next()? {
             let (seq, bytes, hash): (i64, Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let seq = seq.cast_unsigned();
@@ -176,9 +136,15 @@ impl Audit {
                 && entry.seq == seq
                 && entry.previous == head.hash
                 && now.hash.as_bytes()[..] == hash
-                && (seq != known.seq || now.hash == known.hash);
+                && (seq != known.seq || now.hash == known.hash)
+                && self.remembers(&entry)?;
             if !fits {
                 return Err(broken());
+            }
+            for (node, hash) in tree.push(now.hash) {
+                if self.node(node).map_err(|_| broken())? != hash {
+                    return Err(broken());
+                }
             }
             head = now;
         }
@@ -186,6 +152,56 @@ impl Audit {
             return Err(Error::AuditBroken { seq: head.seq + 1 });
         }
         Ok(head)
+    }
+
+    /// Fills in the tree over entries that have none yet.
+    fn plant(&self) -> Result<(), Error> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'nodes'";
+        if self.db.query_row(sql, [], |row| row.get::<_, i64>(0))? == 1 {
+            return Ok(());
+        }
+        let tx = self.db.unchecked_transaction()?;
+        self.db.execute_batch(
+            "CREATE TABLE nodes (level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,
+                 PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID",
+        )?;
+        let mut tree = Frontier::new();
+        let mut select = self.db.prepare("SELECT hash FROM entries ORDER BY seq")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let hash = row.get::<_, [u8; 32]>(0).map_err(|_| Error::AuditBroken { seq: tree.size() + 1 })?;
+            self.grow(&mut tree, Digest::new(hash))?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// Appends a leaf, and keeps the subtrees that it makes complete.
+    fn grow(&self, tree: &mut Frontier, leaf: Digest) -> Result<(), Error> {
+        let mut insert =
+            self.db.prepare_cached("INSERT INTO nodes (level, idx, hash) VALUES (?1, ?2, ?3)")?;
+        // The leaves stand with the entries.
+        for (node, hash) in tree.push(leaf).into_iter().skip(1) {
+            insert.execute(params![node.level, place(node.index)?, hash.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    fn frontier(&self, size: u64) -> Result<Frontier, Error> {
+        Frontier::read(size, |node| self.node(node))
+    }
+
+    fn node(&self, node: Node) -> Result<Digest, Error> {
+        let (sql, at) = if node.level == 0 {
+            ("SELECT hash FROM entries WHERE ?1 = 0 AND seq = ?2", node.index + 1)
+        } else {
+            ("SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2", node.index)
+        };
+        let hash = self
+            .db
+            .prepare_cached(sql)?
+            .query_row(params![node.level, place(at)?], |row| row.get::<_, [u8; 32]>(0))
+            .optional()?;
+        hash.map(Digest::new).ok_or(Error::AuditBroken { seq: (node.index + 1) << node.level })
     }
 
     fn last(&self) -> Result<Option<(AuditHead, u64)>, Error> {
@@ -202,143 +218,100 @@ impl Audit {
     }
 }
 
+/// What this log remembers of others, and what others said of it.
+impl Audit {
+    /// Writes down that the head in `note` is taken for the log's, and keeps the note.
+    pub(crate) fn witness(
+        &self,
+        intent: &Intent,
+        generation: u64,
+        signed: Option<Signed>,
+        note: &SignedCheckpoint,
+    ) -> Result<(), Error> {
+        let checkpoint = note.unverified();
+        self.append_with(intent, generation, signed, |seq| {
+            let sql = "INSERT INTO heads (seq, origin, size, note) VALUES (?1, ?2, ?3, ?4)";
+            let values = params![seq, checkpoint.origin.as_str(), place(checkpoint.size)?, note.to_string()];
+            self.db.prepare_cached(sql)?.execute(values)?;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Puts the cosigned note in the place of the one that came.
+    pub(crate) fn keep_cosigned(&self, note: &SignedCheckpoint) -> Result<(), Error> {
+        let checkpoint = note.unverified();
+        let sql = "UPDATE heads SET note = ?3 WHERE seq =
+                       (SELECT max(seq) FROM heads WHERE origin = ?1) AND size = ?2";
+        let values = params![checkpoint.origin.as_str(), place(checkpoint.size)?, note.to_string()];
+        self.db.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// The newest head of a log that this one wrote down, of those with at most `most` entries.
+    pub(crate) fn witnessed(&self, origin: &LogName, most: u64) -> Result<Option<Witnessed>, Error> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let sql = "SELECT h.seq, h.note, e.entry FROM heads h JOIN entries e ON e.seq = h.seq
+                   WHERE h.origin = ?1 AND h.size <= ?2 ORDER BY h.seq DESC LIMIT 1";
+        let row: Option<(i64, String, Vec<u8>)> = self
+            .db
+            .prepare_cached(sql)?
+            .query_row(params![origin.as_str(), most], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((seq, note, entry)) = row else { return Ok(None) };
+        let broken = || Error::AuditBroken { seq: seq.cast_unsigned() };
+        let note: SignedCheckpoint = note.parse().map_err(|_| broken())?;
+        let entry = AuditEntry::decode(&entry).map_err(|_| broken())?;
+        // The entry is what counts: the note beside it is only what others can verify too.
+        if entry.intent.subject != head::subject(note.unverified()) {
+            return Err(broken());
+        }
+        Ok(Some(Witnessed { note, at: entry.intent.at }))
+    }
+
+    /// Keeps a head of this log that another one cosigned, in the place of all before.
+    pub(crate) fn keep_own(&self, note: &SignedCheckpoint) -> Result<(), Error> {
+        let size = place(note.unverified().size)?;
+        let tx = self.db.unchecked_transaction()?;
+        self.db.execute("DELETE FROM cosigned WHERE size <= ?1", [size])?;
+        self.db
+            .execute("INSERT INTO cosigned (size, note) VALUES (?1, ?2)", params![size, note.to_string()])?;
+        Ok(tx.commit()?)
+    }
+
+    /// The newest head of this log that another one cosigned.
+    pub(crate) fn own(&self) -> Result<Option<SignedCheckpoint>, Error> {
+        let sql = "SELECT note FROM cosigned ORDER BY size DESC LIMIT 1";
+        let note: Option<String> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(note.and_then(|note| note.parse().ok()))
+    }
+
+    /// Whether a head that an entry tells of stands beside it still.
+    fn remembers(&self, entry: &AuditEntry) -> Result<bool, Error> {
+        if !head::tells_of_a_head(&entry.intent.action) {
+            return Ok(true);
+        }
+        let sql = "SELECT note FROM heads WHERE seq = ?1";
+        let note: Option<String> =
+            self.db.prepare_cached(sql)?.query_row([place(entry.seq)?], |row| row.get(0)).optional()?;
+        let note: Option<SignedCheckpoint> = note.and_then(|note| note.parse().ok());
+        Ok(note.is_some_and(|note| head::subject(note.unverified()) == entry.intent.subject))
+    }
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(source: rusqlite::Error) -> Self {
         Self::Audit { source }
     }
 }
 
-impl AuditEntry {
-    fn encode(&self) -> Vec<u8> {
-        let mut e = Encoder::new(Vec::with_capacity(256));
-        self.write(&mut e).expect("a vector takes every byte");
-        e.into_writer()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let entry = Self::read(&mut Decoder::new(bytes))?;
-        if entry.encode() != bytes { Err(Malformed("not deterministic CBOR")) } else { Ok(entry) }
-    }
-
-    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
-        let Intent { actor, action, subject, reason, at } = &self.intent;
-        e.map(if self.signed.is_some() { 12 } else { 9 })?;
-        e.u8(1)?.str(TYP)?;
-        e.u8(2)?.u64(self.seq)?;
-        e.u8(3)?.bytes(self.previous.as_bytes())?;
-        e.u8(4)?.u64(at.as_secs())?;
-        e.u8(5)?.str(actor.as_str())?;
-        e.u8(6)?.str(action)?;
-        e.u8(7)?.str(subject)?;
-        e.u8(8)?.str(reason)?;
-        e.u8(9)?.u64(self.generation)?;
-        if let Some(Signed { key, root, count }) = &self.signed {
-            e.u8(10)?.bytes(key.as_bytes())?;
-            e.u8(11)?.bytes(root.as_bytes())?;
-            e.u8(12)?.u64(*count)?;
-        }
-        Ok(())
-    }
-
-    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let fields = d.map()?;
-        field(d, 1)?;
-        if d.str()? != TYP {
-            return Err(Malformed("another format or version"));
-        }
-        field(d, 2)?;
-        let seq = d.u64()?;
-        field(d, 3)?;
-        let previous = Digest::new(fixed(d)?);
-        field(d, 4)?;
-        let at = instant(d)?;
-        field(d, 5)?;
-        let actor = d.str()?.parse().map_err(|_| Malformed("the actor's name is no name"))?;
-        field(d, 6)?;
-        let action = d.str()?.to_owned();
-        field(d, 7)?;
-        let subject = d.str()?.to_owned();
-        field(d, 8)?;
-        let reason = d.str()?.to_owned();
-        field(d, 9)?;
-        let generation = d.u64()?;
-        let signed = if fields == Some(12) {
-            field(d, 10)?;
-            let key = KeyId::new(fixed(d)?);
-            field(d, 11)?;
-            let root = Digest::new(fixed(d)?);
-            field(d, 12)?;
-            Some(Signed { key, root, count: d.u64()? })
-        } else {
-            None
-        };
-        let intent = Intent { actor, action, subject, reason, at };
-        Ok(Self { seq, previous, intent, generation, signed })
-    }
-}
-
 /// The Merkle tree hash (RFC 6962, 2.1) of `messages` in their order.
 pub fn merkle_root(messages: &[&[u8]]) -> Digest {
-    let mut tree = Tree::default();
-    messages.iter().for_each(|message| tree.push(message));
+    let mut tree = Frontier::new();
+    messages.iter().for_each(|message| drop(tree.push(leaf_hash(message))));
     tree.root()
-}
-
-impl Tree {
-    pub(crate) fn push(&mut self, message: &[u8]) {
-        let mut grown = (0, leaf_hash(message));
-        while let Some(left) = self.complete.pop_if(|left| left.0 == grown.0) {
-            grown = (grown.0 + 1, hash(&[&[1], left.1.as_bytes(), grown.1.as_bytes()]));
-        }
-        self.complete.push(grown);
-    }
-
-    pub(crate) fn root(&self) -> Digest {
-        let smallest_first = self.complete.iter().rev().map(|(_, tree)| *tree);
-        smallest_first
-            .reduce(|right, left| hash(&[&[1], left.as_bytes(), right.as_bytes()]))
-            .unwrap_or_else(|| hash(&[]))
-    }
-}
-
-fn leaf_hash(entry: &[u8]) -> Digest {
-    hash(&[&[0], entry])
-}
-
-fn hash(parts: &[&[u8]]) -> Digest {
-    let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
-    Digest::new(context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes"))
 }
 
 fn place(seq: u64) -> Result<i64, Error> {
     i64::try_from(seq).map_err(|_| Error::AuditBroken { seq })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_merkle_root_is_that_of_rfc_6962() {
-        // MTH as the RFC defines it, by recursion.
-        fn mth(messages: &[&[u8]]) -> Digest {
-            match messages {
-                [] => hash(&[]),
-                [one] => leaf_hash(one),
-                _ => {
-                    let split = messages.len().next_power_of_two() / 2;
-                    let (left, right) = messages.split_at(split);
-                    hash(&[&[1], mth(left).as_bytes(), mth(right).as_bytes()])
-                }
-            }
-        }
-        let messages: Vec<[u8; 1]> = (0..70).map(|n| [n]).collect();
-        let messages: Vec<&[u8]> = messages.iter().map(<[u8; 1]>::as_slice).collect();
-        for len in 0..messages.len() {
-            assert_eq!(merkle_root(&messages[..len]), mth(&messages[..len]), "{len}");
-        }
-        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(merkle_root(&[]).to_string(), empty);
-    }
 }

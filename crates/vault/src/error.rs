@@ -142,6 +142,12 @@ pub enum Error {
         /// The first entry that does not fit.
         seq: u64,
     },
+    /// A log's head was not believed.
+    #[error("a log's head is not believed")]
+    Log {
+        /// Why.
+        source: envelope::log::Error,
+    },
     /// An intent's action is empty, or one of its texts is longer than 1,024 bytes.
     #[error("an audit entry needs an action, and texts of at most 1024 bytes")]
     AuditText,

@@ -23,7 +23,7 @@ mod slot;
 mod symmetric;
 mod vault;
 
-pub use audit::{AuditEntry, AuditHead, Intent, Signed, merkle_root};
+pub use audit::{AuditEntry, AuditHead, Intent, Signed, Witnessed, merkle_root};
 pub use error::Error;
 pub use harden::{Hardened, harden};
 pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};

@@ -6,14 +6,15 @@ use std::{
 };
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use envelope::{KemSecret, PublicKey, SignError, Signer};
+use envelope::{
+    KemSecret, PublicKey, SignError, Signer,
+    log::{Frontier, leaf_hash},
+};
 use model::Digest;
 use pki::P256Signer;
 
 use crate::{
-    Algorithm, AuditHead, Error, Intent, KeyId, KeyRole, Signed, Vault,
-    audit::{Tree, merkle_root},
-    sealed::Secret,
+    Algorithm, AuditHead, Error, Intent, KeyId, KeyRole, Signed, Vault, audit::merkle_root, sealed::Secret,
 };
 
 /// Signs with one key of a vault for one purpose; refuses while the vault is locked.
@@ -46,7 +47,7 @@ struct Batch {
     signing: Option<Arc<SigningKey>>,
     most: u64,
     count: u64,
-    tree: Tree,
+    tree: Frontier,
 }
 
 impl Vault {
@@ -84,7 +85,7 @@ impl Vault {
         let (_, _, secret) = self.take(key, is_ed25519, intent, Some(signed))?;
         let signing = Arc::new(SigningKey::from_bytes(&secret));
         let public = PublicKey::Ed25519(signing.verifying_key().to_bytes());
-        let batch = Batch { signing: Some(signing), most, count: 0, tree: Tree::default() };
+        let batch = Batch { signing: Some(signing), most, count: 0, tree: Frontier::new() };
         Ok(BatchSigner { vault: self.clone(), key, public, intent: intent.clone(), batch: Mutex::new(batch) })
     }
 
@@ -187,7 +188,7 @@ impl Signer for BatchSigner {
                 return Err(SignError::Failed { reason: "the batch is used up".to_owned() });
             }
             batch.count += 1;
-            batch.tree.push(message);
+            batch.tree.push(leaf_hash(message));
             signing
         };
         Ok(signing.sign(message).to_bytes())

@@ -1,6 +1,7 @@
 //! The vault as its callers see it.
 
 mod disk;
+mod logs;
 mod recovery;
 
 use std::{
