@@ -145,12 +145,21 @@ commands! {
     ReleaseList "release.list" Access::Member, PageRequest => Page<ReleaseRow>;
     ReleaseShow "release.show" Access::Member, ReleaseName => ReleaseDetail;
     ReleaseReview "release.review" RELEASE, ReviewRelease => ReleaseDetail;
-    ReleaseSign "release.sign" RELEASE, ReleaseName => ReleaseDetail;
     ReleaseSeal "release.seal" RELEASE, SealRelease => ReleaseDetail;
     ReleasePublishPreview "release.publish_preview" RELEASE, ReleaseName => Preview;
     ReleasePublish "release.publish" RELEASE, Commit<ReleaseName> => ReleaseDetail;
     ReleaseWithdrawPreview "release.withdraw_preview" RELEASE, ReleaseName => Preview;
     ReleaseWithdraw "release.withdraw" RELEASE, Commit<ReleaseName> => ReleaseDetail;
+
+    RequestList "request.list" Access::Member, Nothing => Page<SignatureRequest>;
+    RequestShow "request.show" Access::Member, RequestName => Statement;
+    RequestSign "request.sign" RELEASE, SignRequest => SignatureRequest;
+    RequestExport "request.export" RELEASE, ExportRequest => Statement;
+    RequestRead "request.read" Access::Local, RequestFileName => Statement;
+    RequestSignFile "request.sign_file" Access::Local, SignRequestFile => SignatureFile;
+    RequestAddSignature "request.add_signature" RELEASE, AddSignatureFile => SignatureRequest;
+    RequestRenew "request.renew" RELEASE, Nothing => SignatureRequest;
+    RequestClose "request.close" RELEASE, RequestName => SignatureRequest;
 
     RolloutPreview "rollout.preview" OPERATE, PlanRollout => RolloutPlan;
     RolloutStart "rollout.start" OPERATE, Commit<PlanRollout> => RolloutDetail;

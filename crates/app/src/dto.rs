@@ -4,6 +4,7 @@
 mod device;
 mod fleet;
 mod release;
+mod request;
 mod rollout;
 mod vault;
 
@@ -11,9 +12,11 @@ pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
     AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetSummary, LinkRow, Page,
-    PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, TimelineEntry,
+    PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, SignatureRequest,
+    TimelineEntry,
 };
 pub use release::*;
+pub use request::*;
 pub use rollout::*;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;

@@ -349,6 +349,8 @@ fn first_root(
     for card in cards {
         root.add_key(TufRole::Root, &unhex(&card.root, "root")?);
         root.add_key(TufRole::Targets, &unhex(&card.targets, "targets")?);
+        root.set_holder(&unhex(&card.root, "root")?, &card.holder);
+        root.set_holder(&unhex(&card.targets, "targets")?, &card.holder);
     }
     root.set_threshold(TufRole::Root, threshold);
     root.set_threshold(TufRole::Targets, threshold);

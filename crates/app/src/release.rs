@@ -2,7 +2,7 @@
 //! once, published, withdrawn.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _},
     path::Path,
@@ -10,14 +10,16 @@ use std::{
 
 use bytes::Bytes;
 use envelope::{
-    ContentKey, SealedArtifact, Sha256, SystemRandom, sha256,
-    tuf::{self, Hashes, Signed, TargetCustom, TargetFile, Targets},
+    ContentKey, SealedArtifact, Sha256, SystemRandom,
+    request::{Checked, Proposed},
+    sha256,
+    tuf::{Hashes, Signed, TargetCustom, TargetFile, Targets},
 };
-use model::{ArtifactId, Digest, ReleaseId, ReleaseState, Seconds, TargetName};
+use model::{ArtifactId, Digest, ReleaseId, TargetName};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        AddSignature, ArtifactUpload, Page, PageRequest, PostReview, ProposeRelease, ReleaseArtifact,
+        ArtifactUpload, Page, PageRequest, PostReview, ProposeRelease, Purpose, ReleaseArtifact,
         ReleaseDetail, ReleaseRow, UploadSealed, Verdict, WithdrawRelease, path,
     },
 };
@@ -27,7 +29,7 @@ use crate::{
     App, Error,
     command::{
         Handle, ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview,
-        ReleaseSeal, ReleaseShow, ReleaseSign, ReleaseWithdraw, ReleaseWithdrawPreview,
+        ReleaseSeal, ReleaseShow, ReleaseWithdraw, ReleaseWithdrawPreview,
     },
     desk::Session,
     dto::{Commit, Effect, Preview, ProposeArtifact, ReleaseName, ReviewRelease, SealRelease},
@@ -38,9 +40,6 @@ use crate::{
 
 /// How much of a ciphertext one request carries.
 const UPLOAD_BYTES: usize = 4 << 20;
-/// How far ahead of this computer's clock a proposal may say that it was made.
-const CLOCK_SKEW: Seconds = Seconds::minutes(10);
-
 impl Handle<ReleaseList> for App {
     async fn handle(&self, request: PageRequest) -> Result<Page<ReleaseRow>, Error> {
         self.session().await?.client.query(path::RELEASES, &request).await
@@ -74,8 +73,9 @@ impl Handle<ReleasePropose> for App {
         };
         let requires = request.requires.into_iter().collect();
         let mut targets = current(&trust)?.next(self.now());
-        check_rises(&targets, &artifact)?;
-        targets.targets.insert(target, target_file(&artifact, id, requires));
+        let file = target_file(&artifact, id, requires);
+        check_rises(&targets, &target, file.custom.as_ref().expect("an artifact says what it is for"))?;
+        targets.targets.insert(target, file);
         let signed = Signed::new(targets).map_err(untrusted)?;
         let proposal = ProposeRelease {
             id,
@@ -83,6 +83,8 @@ impl Handle<ReleasePropose> for App {
             notes: request.notes,
             artifacts: vec![artifact],
             targets: Base64(signed.signing_bytes().to_vec()),
+            expires_at: None,
+            draft: false,
         };
         session.client.post(path::RELEASES, &proposal).await
     }
@@ -93,43 +95,14 @@ impl Handle<ReleaseReview> for App {
         if request.verdict == Verdict::RequestChanges && request.comment.trim().is_empty() {
             return Err(Error::new(ErrorCode::InvalidRequest, "say what has to change, in the comment"));
         }
-        let review = PostReview { verdict: request.verdict, comment: request.comment };
-        self.session().await?.client.post(&path::reviews(request.release), &review).await
-    }
-}
-
-impl Handle<ReleaseSign> for App {
-    async fn handle(&self, request: ReleaseName) -> Result<ReleaseDetail, Error> {
-        let session = self.session().await?;
-        let vault = self.unlocked()?;
-        let trust = self.trust().await?;
-        let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
-        let proposed = proposed(&release)?;
-        check_proposal(&trust, &release, proposed.signed())?;
-        if proposed.signed().issued_at.is_none_or(|at| at > self.now() + CLOCK_SKEW) {
-            return Err(Error::new(
-                ErrorCode::InvalidMetadata,
-                "the proposal says that it was made in the future",
-            )
-            .hint("compare this computer's clock and the proposer's"));
-        }
-        let key = vault.key(KeyRole::Targets)?;
-        let public: [u8; 32] = key.public.as_slice().try_into().unwrap_or_default();
-        let key_id = tuf::KeyId::of(&public);
-        if !trust.state.root().signed().roles.targets.keyids.contains(&key_id) {
-            return Err(Error::new(ErrorCode::Forbidden, "your targets key is not one of the fleet's"));
-        }
-        let what = format!("{} as {}", sha256(proposed.signing_bytes()), release.row.version);
-        let intent = vault.intent("release.sign", &request.release.to_string(), &what, self.now());
-        let signer = vault.signer(key.id, intent)?;
-        let signature = blocking(move || {
-            use envelope::Signer as _;
-            Ok(signer.sign(proposed.signing_bytes())?)
-        })
-        .await?;
-        let signature =
-            AddSignature { key_id: key_id.as_str().to_owned(), signature: Base64(signature.to_vec()) };
-        session.client.post(&path::signatures(request.release), &signature).await
+        let client = &self.session().await?.client;
+        let release: ReleaseDetail = client.get(&path::release(request.release)).await?;
+        let review = PostReview {
+            digest: request.digest.unwrap_or_else(|| sha256(&release.targets)),
+            verdict: request.verdict,
+            comment: request.comment,
+        };
+        client.post(&path::reviews(request.release), &review).await
     }
 }
 
@@ -234,104 +207,69 @@ impl Handle<ReleaseWithdraw> for App {
         let withdrawal =
             WithdrawRelease { targets: Base64(signed.signing_bytes().to_vec()), reason: String::new() };
         let withdrawn: ReleaseDetail = session.client.post(&path::withdraw(id), &withdrawal).await?;
-        // What was never published is in no metadata: there is nothing to sign.
-        if release.row.state != ReleaseState::Published {
-            return Ok(withdrawn);
-        }
-        self.run::<ReleaseSign>(request.request).await
+        Ok(withdrawn)
     }
 }
 
 /// The targets metadata in force.
-fn current(trust: &Trust) -> Result<&Targets, Error> {
+pub(crate) fn current(trust: &Trust) -> Result<&Targets, Error> {
     let targets = trust.state.targets();
     targets
         .map(Signed::signed)
         .ok_or_else(|| Error::new(ErrorCode::PreconditionFailed, "the fleet has no targets metadata yet"))
 }
 
-/// What key holders are asked to sign, as the metadata file that it would be.
-fn proposed(release: &ReleaseDetail) -> Result<Signed<Targets>, Error> {
-    let wrong = |source: serde_json::Error| {
-        Error::because(ErrorCode::InvalidMetadata, "the proposed metadata cannot be read", source)
+/// A request says what it is for: a release adds its own artifacts, which rise above what is out, and a
+/// withdrawal takes its own away. Whatever else a backend slipped in is refused here.
+pub(crate) fn check_purpose(purpose: Purpose, checked: &Checked) -> Result<(), Error> {
+    let refused = |why: &str| {
+        Error::new(ErrorCode::InvalidMetadata, "the request is not what it says it is").detail(why.to_owned())
     };
-    let body: serde_json::Value = serde_json::from_slice(&release.targets).map_err(wrong)?;
-    let file = serde_json::json!({ "signatures": [], "signed": body }).to_string();
-    let signed: Signed<Targets> = Signed::parse(file.as_bytes()).map_err(untrusted)?;
-    if signed.signing_bytes() != release.targets.0 {
-        return Err(Error::new(
-            ErrorCode::InvalidMetadata,
-            "the proposed metadata is not in its canonical form",
-        ));
-    }
-    Ok(signed)
-}
-
-/// The proposal is the metadata in force, one version on, with exactly this release added, or, for a
-/// withdrawal, taken away. Whatever else a backend slipped in is refused here.
-fn check_proposal(trust: &Trust, release: &ReleaseDetail, proposed: &Targets) -> Result<(), Error> {
-    let refused = |why: String| {
-        Error::new(ErrorCode::InvalidMetadata, "the proposal is not what it says it is").detail(why)
+    let (release, adds) = match purpose {
+        Purpose::Release { release } => (release, true),
+        Purpose::Withdrawal { release } => (release, false),
+        Purpose::Trust => {
+            let targets = matches!(checked.proposed, Proposed::Targets(_));
+            return if targets { Ok(()) } else { Err(refused("it would change the root")) };
+        }
+        Purpose::Root => {
+            let root = matches!(checked.proposed, Proposed::Root(_));
+            return if root { Ok(()) } else { Err(refused("it would change no root")) };
+        }
     };
-    let now = current(trust)?;
-    if proposed.version != now.version + 1 {
-        return Err(refused(format!(
-            "it would become version {}, and {} is in force",
-            proposed.version, now.version
-        ))
-        .hint("another release was published meanwhile: propose this one anew"));
-    }
-    if proposed.issued_at.is_none_or(|at| proposed.expires != at + tuf::Role::Targets.life()) {
-        return Err(refused("it lives longer or shorter than targets metadata may".into()));
-    }
-    let mine: BTreeSet<&TargetName> = release.artifacts.iter().map(|artifact| &artifact.target).collect();
-    let others = |targets: &Targets| -> BTreeMap<TargetName, TargetFile> {
-        targets
-            .targets
-            .iter()
-            .filter(|(name, _)| !mine.contains(name))
-            .map(|(n, f)| (n.clone(), f.clone()))
-            .collect()
+    let Proposed::Targets(next) = &checked.proposed else {
+        return Err(refused("it would change the root"));
     };
-    if others(now) != others(proposed) {
-        return Err(refused("it changes targets that are not part of this release".into()));
+    let (now, next) = (checked.targets.signed(), next.signed());
+    let (more, fewer) = if adds { (next, now) } else { (now, next) };
+    if fewer.targets.iter().any(|(name, file)| more.targets.get(name) != Some(file)) {
+        return Err(refused("it changes targets that are not part of this release"));
     }
-    let withdrawn = release.row.state == ReleaseState::Withdrawn;
-    for artifact in &release.artifacts {
-        let file = proposed.targets.get(&artifact.target);
-        if withdrawn && file.is_some() {
-            return Err(refused(format!("it still holds {}", artifact.target)));
+    for (name, file) in more.targets.iter().filter(|(name, _)| !fewer.targets.contains_key(*name)) {
+        let Some(custom) = file.custom.as_ref().filter(|custom| custom.release == release) else {
+            return Err(refused("it changes targets that are not part of this release"));
+        };
+        if adds {
+            check_rises(now, name, custom)?;
         }
-        if withdrawn {
-            continue;
-        }
-        let requires = file.and_then(|file| file.custom.as_ref()).map(|custom| custom.requires.clone());
-        if file != Some(&target_file(artifact, release.row.id, requires.unwrap_or_default())) {
-            return Err(refused(format!(
-                "{} is described otherwise than it would be signed",
-                artifact.target
-            )));
-        }
-        check_rises(now, artifact)?;
     }
     Ok(())
 }
 
 /// Version and security counter must not fall behind what is already out for this model and component.
-fn check_rises(targets: &Targets, artifact: &ReleaseArtifact) -> Result<(), Error> {
-    let others =
-        targets.targets.iter().filter(|(name, _)| **name != artifact.target).filter_map(|(_, file)| {
-            file.custom
-                .as_ref()
-                .filter(|other| other.model == artifact.model && other.component == artifact.component)
-        });
+fn check_rises(targets: &Targets, name: &TargetName, custom: &TargetCustom) -> Result<(), Error> {
+    let others = targets.targets.iter().filter(|(other, _)| *other != name).filter_map(|(_, file)| {
+        file.custom
+            .as_ref()
+            .filter(|other| other.model == custom.model && other.component == custom.component)
+    });
     for other in others {
-        if other.version >= artifact.version {
+        if other.version >= custom.version {
             return Err(Error::new(ErrorCode::InvalidArtifact, "the version does not rise")
                 .detail(format!("{} {} is out already", other.component, other.version))
                 .hint("devices never go back: to undo a release, release its predecessor under a higher version"));
         }
-        if other.security_counter > artifact.security_counter {
+        if other.security_counter > custom.security_counter {
             return Err(Error::new(ErrorCode::InvalidArtifact, "the security counter falls")
                 .detail(format!("{} has counter {}", other.version, other.security_counter)));
         }

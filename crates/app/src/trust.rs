@@ -92,7 +92,7 @@ impl App {
         Ok(bytes)
     }
 
-    fn trusted_state(&self) -> Result<Option<TrustedState>, Error> {
+    pub(crate) fn trusted_state(&self) -> Result<Option<TrustedState>, Error> {
         let [a, b] = ["metadata.a", "metadata.b"].map(|name| fs::read(self.workspace().file(name)).ok());
         if a.is_none() && b.is_none() {
             return Ok(None);

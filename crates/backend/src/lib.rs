@@ -20,6 +20,7 @@ mod metadata;
 mod proposal;
 mod push;
 mod refusal;
+mod requests;
 pub mod roles;
 mod server;
 mod serving;

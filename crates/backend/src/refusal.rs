@@ -78,6 +78,25 @@ impl From<envelope::Error> for Refusal {
     }
 }
 
+impl From<envelope::request::Error> for Refusal {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else is wrong, it is the metadata")]
+    fn from(error: envelope::request::Error) -> Self {
+        use envelope::request::Error as E;
+        let code = match error {
+            E::Object(error) => return error.into(),
+            E::Metadata(error) => return error.into(),
+            E::Lapsed { .. } => ErrorCode::RequestExpired,
+            E::Stale { .. } => ErrorCode::Conflict,
+            E::KeyNotListed { .. } => ErrorCode::KeyNotListed,
+            E::Signature => ErrorCode::InvalidObject,
+            E::Spoken { .. } => ErrorCode::AlreadySigned,
+            E::OtherContent => ErrorCode::OtherContent,
+            _ => ErrorCode::InvalidMetadata,
+        };
+        Self::new(code, sentence(&error))
+    }
+}
+
 impl From<envelope::tuf::Error> for Refusal {
     fn from(error: envelope::tuf::Error) -> Self {
         let unsigned = matches!(error, envelope::tuf::Error::ThresholdNotMet { .. });

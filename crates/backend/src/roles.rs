@@ -57,10 +57,14 @@ operations! {
     PublishMetadata = "publish_metadata", &[Admin, ReleaseManager];
     RenewSnapshot = "renew_snapshot", &[Admin];
 
+    ReadRequests = "read_requests", EVERYBODY;
+    MakeRequest = "make_request", &[Admin, ReleaseManager];
+    SignRequest = "sign_request", &[Admin, ReleaseManager];
+    CloseRequest = "close_request", &[Admin, ReleaseManager];
+
     ReadReleases = "read_releases", EVERYBODY;
     ProposeRelease = "propose_release", &[Admin, ReleaseManager];
     ReviewRelease = "review_release", &[Admin, ReleaseManager];
-    SignRelease = "sign_release", &[Admin, ReleaseManager];
     UploadSealed = "upload_sealed", &[Admin, ReleaseManager];
     PublishRelease = "publish_release", &[Admin, ReleaseManager];
     WithdrawRelease = "withdraw_release", &[Admin, ReleaseManager];

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{demo, device, fleet, link, release, rollout, serve, sim, vault};
+use crate::{demo, device, fleet, link, release, request, rollout, serve, sim, vault};
 
 /// Secure updates for industrial devices.
 ///
@@ -43,6 +43,9 @@ pub(crate) enum Area {
     /// Releases: propose, review, sign, seal, publish
     #[command(subcommand)]
     Release(release::Verb),
+    /// Requests for signatures: show, sign, carry as files
+    #[command(subcommand)]
+    Request(request::Verb),
     /// Rollouts: plan, start, watch
     #[command(subcommand)]
     Rollout(rollout::Verb),

@@ -9,6 +9,7 @@ mod output;
 mod parse;
 mod passphrase;
 mod release;
+mod request;
 mod rollout;
 mod serve;
 mod sim;
@@ -47,6 +48,7 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Fleet(verb) => fleet::run(&open()?, verb).await,
         Area::Device(verb) => device::run(&open()?, verb).await,
         Area::Release(verb) => release::run(&open()?, verb).await,
+        Area::Request(verb) => request::run(&open()?, verb).await,
         Area::Rollout(verb) => rollout::run(&open()?, verb).await,
         Area::Link(verb) => link::run(&open()?, verb).await,
         Area::Serve(verb) => serve::run(output, verb).await,

@@ -124,12 +124,18 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::TokenRefused
         | E::Revoked
         | E::Refused
+        | E::OwnProposal
+        | E::KeyRevoked
+        | E::KeyNotListed
         | E::DeviceUnrecognized => 3,
         E::NotFound | E::LinkGone | E::DeviceLost => 4,
         E::Conflict
         | E::PreviewStale
         | E::PreconditionFailed
         | E::ThresholdNotMet
+        | E::AlreadySigned
+        | E::PolicyChanged
+        | E::RequestExpired
         | E::KeySeen
         | E::SerialTaken
         | E::DeviceCloned => 5,
@@ -139,6 +145,7 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::InvalidMetadata
         | E::InvalidArtifact
         | E::InvalidPolicy
+        | E::OtherContent
         | E::TooLarge
         | E::RangeUnsatisfiable => 6,
         E::Untrusted | E::VaultUntrusted => 7,

@@ -1,18 +1,20 @@
 use std::path::PathBuf;
 
 use app::{
-    Error,
+    Error, ErrorCode,
     command::{
         ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview, ReleaseSeal,
-        ReleaseShow, ReleaseSign, ReleaseWithdraw, ReleaseWithdrawPreview,
+        ReleaseShow, ReleaseWithdraw, ReleaseWithdrawPreview,
     },
     dto::{Commit, PageRequest, ProposeArtifact, ReleaseDetail, ReleaseName, ReviewRelease, SealRelease},
-    model::{Component, HardwareRevision, InstallerName, ModelName, ReleaseId, SecurityCounter, Version},
+    model::{
+        Component, HardwareRevision, InstallerName, ModelName, ReleaseId, RequestId, SecurityCounter, Version,
+    },
     protocol::operator::Verdict,
 };
 use clap::Subcommand;
 
-use crate::{Session, output::table};
+use crate::{Session, output::table, request};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -63,11 +65,32 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "")]
         comment: String,
     },
-    /// Sign a release with your targets key
+    /// Sign a release with your targets key; with --request a file, without a network
+    #[command(group = clap::ArgGroup::new("what").required(true))]
     Sign {
         /// Its id
-        release: ReleaseId,
+        #[arg(group = "what")]
+        release: Option<ReleaseId>,
+        /// The request as a file
+        #[arg(long, group = "what", requires = "out", value_name = "FILE")]
+        request: Option<PathBuf>,
+        /// Where the signature is written
+        #[arg(long, requires = "request", value_name = "SIGNATURE")]
+        out: Option<PathBuf>,
+        /// Show the signature as a QR code too
+        #[arg(long, requires = "request")]
+        qr: bool,
     },
+    /// Write the request for a release's signatures into a file
+    Request {
+        /// Its id
+        release: ReleaseId,
+        /// Where to
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Bring back a signature that was made elsewhere
+    AddSignature(request::AddSignature),
     /// Encrypt a release's file once, and upload the ciphertext
     Seal {
         /// Its id
@@ -142,18 +165,21 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         }
         Verb::Review { release, request_changes, comment } => {
             let verdict = if request_changes { Verdict::RequestChanges } else { Verdict::Approve };
-            let release = app.run::<ReleaseReview>(ReviewRelease { release, verdict, comment }).await?;
+            let release =
+                app.run::<ReleaseReview>(ReviewRelease { release, digest: None, verdict, comment }).await?;
             output.result(&release, || describe(&release));
         }
-        Verb::Sign { release } => {
-            let before = app.run::<ReleaseShow>(ReleaseName { release }).await?;
-            output.note(&describe(&before));
-            session.unlock().await?;
-            let release = app.run::<ReleaseSign>(ReleaseName { release }).await?;
-            output.result(&release, || {
-                format!("signed: {} of {} signatures", release.row.signatures, release.row.threshold)
-            });
+        Verb::Sign { release: Some(release), .. } => {
+            request::sign(session, asked_for(session, release).await?).await?;
         }
+        Verb::Sign { request, out, qr, .. } => {
+            let (request, out) = (request.unwrap_or_default(), out.unwrap_or_default());
+            request::sign_file(session, request::SignFile { request, out, qr }).await?;
+        }
+        Verb::Request { release, out } => {
+            request::export(session, asked_for(session, release).await?, out).await?;
+        }
+        Verb::AddSignature(signature) => request::add_signature(session, signature).await?,
         Verb::Seal { release, file } => {
             session.unlock().await?;
             let request = SealRelease { release, file: file.display().to_string() };
@@ -179,6 +205,15 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     Ok(())
 }
 
+/// The request that is open for a release.
+async fn asked_for(session: &Session<'_>, release: ReleaseId) -> Result<RequestId, Error> {
+    let release = session.app.run::<ReleaseShow>(ReleaseName { release }).await?;
+    release.request.map(|request| request.id).ok_or_else(|| {
+        Error::new(ErrorCode::PreconditionFailed, "nobody is asked to sign this release")
+            .hint("its author proposes it first")
+    })
+}
+
 fn describe(release: &ReleaseDetail) -> String {
     let row = &release.row;
     let mut text = format!(
@@ -190,6 +225,9 @@ fn describe(release: &ReleaseDetail) -> String {
         row.signatures,
         row.threshold,
     );
+    if row.no_separation_of_duties {
+        text.push_str("one person alone decides: no separation of duties\n");
+    }
     for artifact in &release.artifacts {
         text.push_str(&format!(
             "  {} for {} ({}), counter {}, {} bytes\n  sha256 {}\n",

@@ -21,6 +21,7 @@ mod link;
 pub mod log;
 pub mod otap;
 mod report;
+pub mod request;
 mod revoked;
 mod seal;
 mod sealed;

@@ -124,6 +124,10 @@ id!(
     ArtifactId, "art_", 16
 );
 id!(
+    /// A request for signatures over exactly these bytes.
+    RequestId, "req_", 16
+);
+id!(
     /// A piece of long work.
     JobId, "job_", 16
 );
@@ -137,7 +141,7 @@ id!(
     LinkId, "lnk_", 24
 );
 
-random_id!(FleetId DeviceId ReleaseId RolloutId DeploymentId ArtifactId JobId TokenId);
+random_id!(FleetId DeviceId ReleaseId RolloutId DeploymentId ArtifactId RequestId JobId TokenId);
 
 impl LinkId {
     /// A fresh id of a link that lapses at `expires_at`.

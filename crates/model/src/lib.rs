@@ -21,7 +21,8 @@ mod version;
 pub use deployment::{Deployment, DeploymentState, IllegalStep};
 pub use digest::{Digest, KemKeyId, SpkiDigest};
 pub use id::{
-    ArtifactId, DeploymentId, DeviceId, FleetId, JobId, LinkId, ParseIdError, ReleaseId, RolloutId, TokenId,
+    ArtifactId, DeploymentId, DeviceId, FleetId, JobId, LinkId, ParseIdError, ReleaseId, RequestId,
+    RolloutId, TokenId,
 };
 pub use instant::{ParseTimeError, Seconds, UnixTime};
 pub use link::{LinkEnd, LinkState};

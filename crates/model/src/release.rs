@@ -46,14 +46,14 @@ impl ReleaseState {
     /// again changes nothing and is no error.
     ///
     /// # Errors
-    /// The step skips a state or goes backwards (changes requested put it back to draft).
+    /// The step skips a state or goes backwards (changes requested, and proposing anew, put it back to draft).
     pub fn step(self, to: Self) -> Result<Self, IllegalReleaseStep> {
         use ReleaseState::{Approved, Draft, Proposed, Published, Signed, Withdrawn};
         let allowed = self == to
             || matches!(
                 (self, to),
                 (Draft, Proposed)
-                    | (Proposed | Approved, Draft)
+                    | (Proposed | Approved | Signed, Draft)
                     | (Proposed, Approved)
                     | (Proposed | Approved, Signed)
                     | (Signed, Published)

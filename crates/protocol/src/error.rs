@@ -63,6 +63,20 @@ codes! {
     VaultUntrusted = "vault_untrusted", 412;
     /// Too few signatures.
     ThresholdNotMet = "threshold_not_met", 412;
+    /// You have signed this, or another key of yours has: one person is one voice.
+    AlreadySigned = "already_signed", 409;
+    /// Who proposed something does not approve it.
+    OwnProposal = "own_proposal", 403;
+    /// The signature or verdict is over something else than is asked for.
+    OtherContent = "other_content", 409;
+    /// The keys or the threshold changed since: it must be asked for anew.
+    PolicyChanged = "policy_changed", 409;
+    /// Nobody may sign this any more.
+    RequestExpired = "request_expired", 410;
+    /// The key was taken out of the fleet's root.
+    KeyRevoked = "key_revoked", 403;
+    /// The fleet's metadata does not list the key for this.
+    KeyNotListed = "key_not_listed", 403;
     /// The enrolment token is unknown, lapsed or used by another key.
     TokenRefused = "token_refused", 403;
     /// This key was seen before, at another device.

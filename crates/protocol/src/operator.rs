@@ -9,6 +9,7 @@ mod fleet;
 mod link;
 pub mod path;
 mod release;
+mod request;
 mod rollout;
 
 pub use device::{
@@ -23,8 +24,11 @@ pub use fleet::{
 };
 pub use link::{LinkCounts, LinkRow};
 pub use release::{
-    AddSignature, ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow,
-    Review, SealedArtifactRow, Signature, UploadSealed, Verdict, WithdrawRelease,
+    ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow, Review,
+    SealedArtifactRow, UploadSealed, Verdict, WithdrawRelease,
+};
+pub use request::{
+    AddSignature, NewRequest, Purpose, RequestFile, RequestState, Signature, SignatureRequest,
 };
 pub use rollout::{
     AddDeployments, AddedDeployments, DeploymentRow, Excluded, NewDeployment, NewRollout, PhaseRow,

@@ -51,7 +51,7 @@ pub use link::{
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use person::{People, Person};
-pub use release::{Comment, Release, ReleaseContent, ReleaseSignature, Releases, SealedArtifact};
+pub use release::{Comment, Release, ReleaseContent, Releases, SealedArtifact};
 pub use rollout::{
     FailureCluster, NewRollout, Pause, Progress, READY_MOST, Rollout, RolloutPhase, RolloutStep, Rollouts,
 };

@@ -21,13 +21,11 @@ pub struct Release {
     pub artifacts: Vec<Digest>,
     /// More, as JSON, opaque here.
     pub detail: String,
-    /// Signatures over [`Self::targets`], by key id, sorted by it.
-    pub signatures: Vec<ReleaseSignature>,
     /// What reviewers said, in order.
     pub comments: Vec<Comment>,
     /// When it was begun.
     pub created_at: UnixTime,
-    /// When it, its signatures or comments last changed.
+    /// When it or its comments last changed.
     pub changed_at: UnixTime,
 }
 
@@ -44,19 +42,6 @@ pub struct ReleaseContent {
     pub artifacts: Vec<Digest>,
     /// More, as JSON.
     pub detail: String,
-}
-
-/// A signature over a release's targets metadata.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReleaseSignature {
-    /// The TUF key id, hexadecimal.
-    pub key_id: String,
-    /// The signature.
-    pub signature: Vec<u8>,
-    /// Who handed it in.
-    pub by: SpkiDigest,
-    /// When.
-    pub at: UnixTime,
 }
 
 /// What a reviewer said. Advice: only signatures authorise.
@@ -95,7 +80,7 @@ pub struct SealedArtifact {
 
 /// Releases and the sealed artifacts that they name.
 pub trait Releases {
-    /// Begins a release: a draft, without signatures and comments. The same again changes nothing.
+    /// Begins a release: a draft, without comments. The same again changes nothing.
     ///
     /// # Errors
     /// [`Error::Conflict`](crate::Error::Conflict): the id is taken.
@@ -113,19 +98,11 @@ pub trait Releases {
     /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Illegal`](crate::Error::Illegal): no longer a draft.
     fn amend_release(&self, id: ReleaseId, content: ReleaseContent, at: UnixTime) -> Answer<'_, ()>;
 
-    /// Takes a release to another state, as [`ReleaseState::step`] allows. Back in draft its signatures
-    /// are dropped: what they signed may change.
+    /// Takes a release to another state, as [`ReleaseState::step`] allows.
     ///
     /// # Errors
     /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Illegal`](crate::Error::Illegal).
     fn step_release(&self, id: ReleaseId, to: ReleaseState, at: UnixTime) -> Answer<'_, ()>;
-
-    /// Adds a signature that the caller verified, or replaces the one by the same key; how many keys
-    /// have signed now.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`](crate::Error::NotFound); [`Error::Illegal`](crate::Error::Illegal): a draft, or withdrawn.
-    fn sign_release(&self, id: ReleaseId, signature: ReleaseSignature) -> Answer<'_, u32>;
 
     /// Adds a comment.
     ///

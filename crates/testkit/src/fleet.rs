@@ -26,6 +26,8 @@ pub struct Fleet {
     pub root_key: Ed25519Key,
     /// Sign TUF targets metadata.
     pub targets_keys: Vec<Ed25519Key>,
+    /// Who holds each of them.
+    pub holders: Vec<PersonName>,
     /// Signs tickets.
     pub ticket_key: Ed25519Key,
     /// Signs sealed-artifact records.
@@ -93,6 +95,7 @@ impl Fleet {
             founded_at: now,
             root_key: key(),
             targets_keys: (0..keys).map(|_| key()).collect(),
+            holders: (0..keys).map(|n| format!("holder {n}").parse().unwrap()).collect(),
             ticket_key: key(),
             seal_key: key(),
             grant_key: key(),
@@ -165,8 +168,9 @@ impl Fleet {
     pub fn tuf_root(&self, identity: &BackendIdentity) -> Signed<Root> {
         let mut root = Root::new(self.founded_at + TufRole::Root.life());
         root.add_key(TufRole::Root, &ed25519(&self.root_key));
-        for key in &self.targets_keys {
+        for (key, holder) in self.targets_keys.iter().zip(&self.holders) {
             root.add_key(TufRole::Targets, &ed25519(key));
+            root.set_holder(&ed25519(key), holder);
         }
         root.set_threshold(TufRole::Targets, self.threshold);
         root.add_key(TufRole::Snapshot, identity.snapshot.as_ref().try_into().unwrap());

@@ -18,7 +18,8 @@ use protocol::{
     device::path::TUF,
     operator::{
         AddDeployments, AddSignature, AddedDeployments, ArtifactUpload, NewDeployment, NewRollout,
-        ProposeRelease, ReleaseArtifact, ReleaseDetail, RolloutDetail, RolloutStep, UploadSealed, path,
+        ProposeRelease, ReleaseArtifact, ReleaseDetail, RolloutDetail, RolloutStep, SignatureRequest,
+        UploadSealed, path,
     },
 };
 
@@ -117,6 +118,8 @@ impl Running {
             notes: "Fixes what was wrong.".to_owned(),
             artifacts: vec![artifact],
             targets: Base64(Signed::new(targets).unwrap().signing_bytes().to_vec()),
+            expires_at: None,
+            draft: false,
         }
     }
 
@@ -124,6 +127,7 @@ impl Running {
     pub fn signature(&self, key: usize, signed: &[u8]) -> AddSignature {
         let key = &self.fleet.targets_keys[key];
         AddSignature {
+            digest: sha256(signed),
             key_id: KeyId::of(&ed25519(key)).as_str().to_owned(),
             signature: Base64(key.sign(signed).unwrap().to_vec()),
         }
@@ -135,10 +139,11 @@ impl Running {
         let payload = Payload::of(length);
         let proposal = self.proposal(&mut admin, version, &payload).await;
         let id = proposal.id;
-        let _: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+        let detail: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+        let request = detail.request.unwrap().id;
         for key in 0..self.fleet.threshold as usize {
             let signature = self.signature(key, &proposal.targets);
-            let _: ReleaseDetail = admin.post(&path::signatures(id), &signature).await.ok();
+            let _: SignatureRequest = admin.post(&path::signatures(request), &signature).await.ok();
         }
         let _: ReleaseDetail = admin.post(&path::publish(id), &()).await.ok();
         let sealed = self.upload(&mut admin, id, &payload).await;

@@ -5,6 +5,7 @@ import type { ReleaseRow } from "./ReleaseRow";
 import type { Review } from "./Review";
 import type { SealedArtifactRow } from "./SealedArtifactRow";
 import type { Signature } from "./Signature";
+import type { SignatureRequest } from "./SignatureRequest";
 
 /**
  * Everything about a release.
@@ -30,6 +31,10 @@ targets: Base64,
  * The version of the targets metadata that it would become.
  */
 targets_version: number, 
+/**
+ * The request for signatures over it; none in a draft.
+ */
+request?: SignatureRequest, 
 /**
  * Who signed.
  */

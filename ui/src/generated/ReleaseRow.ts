@@ -35,10 +35,14 @@ author_spki: SpkiDigest,
  */
 changed_at: UnixTime, 
 /**
- * Signatures that verified.
+ * Signatures that count.
  */
 signatures: number, 
 /**
  * Signatures that it takes.
  */
-threshold: number, };
+threshold: number, 
+/**
+ * One person alone could release it. That stays on record for good.
+ */
+no_separation_of_duties: boolean, };

@@ -12,7 +12,7 @@ export type Signature = {
  */
 key_id: string, 
 /**
- * Who handed it in.
+ * Whose key it is; who handed it in, where the root does not say.
  */
 by: PersonName, 
 /**

@@ -21,7 +21,7 @@ use crate::{
     App, Error, Founding, ServerConfig, Shutdown, adopt_fleet,
     command::{
         FleetFound, FleetJoin, FleetSign, ReleasePropose, ReleasePublish, ReleasePublishPreview,
-        ReleaseReview, ReleaseSeal, ReleaseSign, VaultBackup, VaultCard, VaultCreate, VaultTestRestore,
+        ReleaseReview, ReleaseSeal, VaultBackup, VaultCard, VaultCreate, VaultTestRestore,
     },
     dto::{
         BackupVault, Commit, CreateVault, FoundFleet, FoundingFile, Nothing, ProposeArtifact, ReleaseName,
@@ -139,11 +139,15 @@ impl Stage {
             "Alice proposed {version}: {} bytes",
             release.artifacts.iter().map(|a| a.length).sum::<u64>()
         ));
-        let review =
-            ReviewRelease { release: name.release, verdict: Verdict::Approve, comment: "looks right".into() };
+        let review = ReviewRelease {
+            release: name.release,
+            digest: None,
+            verdict: Verdict::Approve,
+            comment: "looks right".into(),
+        };
         self.bob.run::<ReleaseReview>(review).await?;
-        let signed = self.alice.run::<ReleaseSign>(name).await?;
-        line(format!("Bob approved; Alice signed ({} of {})", signed.row.signatures, signed.row.threshold));
+        let signed = self.alice.sign_release(name).await?;
+        line(format!("Bob approved; Alice signed ({} of {})", signed.signatures, signed.threshold));
         let preview = self.alice.run::<ReleasePublishPreview>(name).await?;
         let early = self.alice.run::<ReleasePublish>(Commit { request: name, token: preview.token }).await;
         rules.expect_refusal(
@@ -152,7 +156,7 @@ impl Stage {
             early,
             &[ErrorCode::ThresholdNotMet, ErrorCode::Conflict, ErrorCode::PreconditionFailed],
         );
-        self.bob.run::<ReleaseSign>(name).await?;
+        self.bob.sign_release(name).await?;
         let seal = SealRelease { release: name.release, file: file.display().to_string() };
         let sealed = self.alice.run::<ReleaseSeal>(seal).await?;
         let bytes: u64 = sealed.sealed.iter().map(|sealed| sealed.ciphertext_bytes).sum();

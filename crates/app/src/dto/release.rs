@@ -1,4 +1,6 @@
-use model::{Component, HardwareRevision, InstallerName, ModelName, ReleaseId, SecurityCounter, Version};
+use model::{
+    Component, Digest, HardwareRevision, InstallerName, ModelName, ReleaseId, SecurityCounter, Version,
+};
 use protocol::operator::Verdict;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -40,6 +42,11 @@ pub struct ReleaseName {
 pub struct ReviewRelease {
     /// Which.
     pub release: ReleaseId,
+    /// SHA-256 of the [`ReleaseDetail::targets`](protocol::operator::ReleaseDetail::targets) that were
+    /// looked at; those of this moment if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub digest: Option<Digest>,
     /// What was found.
     pub verdict: Verdict,
     /// What is said; required where changes are requested.

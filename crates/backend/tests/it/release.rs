@@ -12,7 +12,8 @@ use protocol::{
     Base64, ErrorCode,
     operator::{
         ArtifactUpload, AuditHead, AuditRow, BackendIdentity, Page, PostReview, ProposeRelease,
-        ReleaseDetail, ReleaseRow, RolloutStep, Verdict, WithdrawRelease, path,
+        ReleaseDetail, ReleaseRow, RequestState, RolloutStep, SignatureRequest, Verdict, WithdrawRelease,
+        path,
     },
 };
 use testkit::{Client, FakeClock, Fleet, Payload, Running};
@@ -23,8 +24,13 @@ async fn two_of_three() -> Running {
     Running::with(Fleet::found(3, 2, FakeClock::START), |_| {}).await
 }
 
-fn approve() -> PostReview {
-    PostReview { verdict: Verdict::Approve, comment: String::new() }
+fn approve(proposal: &ProposeRelease) -> PostReview {
+    let digest = sha256(&proposal.targets);
+    PostReview { digest, verdict: Verdict::Approve, comment: String::new() }
+}
+
+fn request_of(detail: &ReleaseDetail) -> String {
+    path::signatures(detail.request.as_ref().unwrap().id)
 }
 
 /// The proposed metadata, changed.
@@ -50,9 +56,10 @@ async fn a_release_is_published_by_its_threshold_and_not_before() {
         (ReleaseState::Proposed, 0, 2)
     );
 
-    let own = author.post(&path::reviews(id), &approve()).await;
-    assert_eq!(own.code(), ErrorCode::Forbidden, "an author does not approve their own");
-    let detail: ReleaseDetail = reviewer.post(&path::reviews(id), &approve()).await.ok();
+    let request = request_of(&detail);
+    let own = author.post(&path::reviews(id), &approve(&proposal)).await;
+    assert_eq!(own.code(), ErrorCode::OwnProposal, "an author does not approve their own");
+    let detail: ReleaseDetail = reviewer.post(&path::reviews(id), &approve(&proposal)).await.ok();
     assert_eq!(detail.row.state, ReleaseState::Approved);
     assert_eq!(
         author.post(&path::publish(id), &()).await.code(),
@@ -61,29 +68,26 @@ async fn a_release_is_published_by_its_threshold_and_not_before() {
     );
 
     let signature = running.signature(0, &proposal.targets);
-    for _ in 0..2 {
-        let detail: ReleaseDetail = author.post(&path::signatures(id), &signature).await.ok();
-        assert_eq!(
-            (detail.row.state, detail.row.signatures),
-            (ReleaseState::Approved, 1),
-            "one key counts once"
-        );
-    }
+    let first: SignatureRequest = author.post(&request, &signature).await.ok();
+    assert_eq!((first.state, first.signatures, first.threshold), (RequestState::Open, 1, 2));
+    assert_eq!(first.signed_by[0].by.as_str(), "holder 0");
+    let again = reviewer.post(&request, &signature).await;
+    assert_eq!(again.code(), ErrorCode::AlreadySigned, "one key counts once");
     assert_eq!(author.post(&path::publish(id), &()).await.code(), ErrorCode::ThresholdNotMet);
     let mut forged = running.signature(1, &proposal.targets);
     forged.signature.0[0] ^= 1;
-    assert_eq!(reviewer.post(&path::signatures(id), &forged).await.code(), ErrorCode::InvalidObject);
+    assert_eq!(reviewer.post(&request, &forged).await.code(), ErrorCode::InvalidObject);
     let over_other_bytes = running.signature(1, b"something else");
-    assert_eq!(
-        reviewer.post(&path::signatures(id), &over_other_bytes).await.code(),
-        ErrorCode::InvalidObject
-    );
+    assert_eq!(reviewer.post(&request, &over_other_bytes).await.code(), ErrorCode::OtherContent);
     let unknown = protocol::operator::AddSignature { key_id: "00".repeat(32), ..signature };
-    assert_eq!(reviewer.post(&path::signatures(id), &unknown).await.code(), ErrorCode::InvalidObject);
+    assert_eq!(reviewer.post(&request, &unknown).await.code(), ErrorCode::KeyNotListed);
 
     let second = running.signature(1, &proposal.targets);
-    let detail: ReleaseDetail = reviewer.post(&path::signatures(id), &second).await.ok();
+    let second: SignatureRequest = reviewer.post(&request, &second).await.ok();
+    assert_eq!((second.state, second.signatures), (RequestState::Complete, 2));
+    let detail: ReleaseDetail = author.get(&path::release(id)).await.ok();
     assert_eq!((detail.row.state, detail.row.signatures), (ReleaseState::Signed, 2));
+    assert!(!detail.row.no_separation_of_duties);
     for _ in 0..2 {
         let detail: ReleaseDetail = author.post(&path::publish(id), &()).await.ok();
         assert_eq!(detail.row.state, ReleaseState::Published);
@@ -137,19 +141,25 @@ async fn changes_that_were_asked_for_drop_the_signatures() {
     let (_, mut reviewer) = running.member("rob", &[Role::ReleaseManager]).await;
     let proposal = running.proposal(&mut admin, "1.2.0", &Payload::of(1_000)).await;
     let id = proposal.id;
-    let _: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+    let detail: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+    let request = request_of(&detail);
     let signature = running.signature(0, &proposal.targets);
-    let _: ReleaseDetail = admin.post(&path::signatures(id), &signature).await.ok();
-    let mut changes = PostReview { verdict: Verdict::RequestChanges, comment: " ".to_owned() };
+    let _: SignatureRequest = admin.post(&request, &signature).await.ok();
+    let mut changes =
+        PostReview { verdict: Verdict::RequestChanges, comment: " ".to_owned(), ..approve(&proposal) };
     let wordless = reviewer.post(&path::reviews(id), &changes).await;
     assert_eq!(wordless.code(), ErrorCode::InvalidRequest);
     changes.comment = "the counter must rise".to_owned();
     let detail: ReleaseDetail = reviewer.post(&path::reviews(id), &changes).await.ok();
     assert_eq!((detail.row.state, detail.row.signatures), (ReleaseState::Draft, 0));
     assert_eq!(detail.reviews[0].comment, changes.comment);
+    let late = running.signature(1, &proposal.targets);
+    assert_eq!(admin.post(&request, &late).await.code(), ErrorCode::Conflict, "it was taken back");
     let again = ProposeRelease { notes: "Better.".to_owned(), ..proposal };
     let detail: ReleaseDetail = admin.post(path::RELEASES, &again).await.ok();
     assert_eq!((detail.row.state, detail.notes.as_str()), (ReleaseState::Proposed, "Better."));
+    assert_eq!(detail.row.signatures, 0);
+    let _: SignatureRequest = admin.post(&request_of(&detail), &signature).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,9 +167,9 @@ async fn a_proposal_that_another_overtook_is_not_published() {
     let running = Running::start().await;
     let mut admin = running.admin().await;
     let slow = running.proposal(&mut admin, "1.2.0", &Payload::of(1_000)).await;
-    let _: ReleaseDetail = admin.post(path::RELEASES, &slow).await.ok();
+    let detail: ReleaseDetail = admin.post(path::RELEASES, &slow).await.ok();
     let signature = running.signature(0, &slow.targets);
-    let _: ReleaseDetail = admin.post(&path::signatures(slow.id), &signature).await.ok();
+    let _: SignatureRequest = admin.post(&request_of(&detail), &signature).await.ok();
     running.release("1.3.0", 1_000).await;
     let overtaken = admin.post(&path::publish(slow.id), &()).await;
     assert_eq!(overtaken.code(), ErrorCode::Conflict);
@@ -194,7 +204,7 @@ async fn a_withdrawn_release_is_offered_no_more_and_leaves_the_metadata_by_its_t
     assert_eq!(admin.post(&path::publish(released.id), &()).await.code(), ErrorCode::ThresholdNotMet);
     for key in 0..2 {
         let signature = running.signature(key, &request.targets);
-        let _: ReleaseDetail = admin.post(&path::signatures(released.id), &signature).await.ok();
+        let _: SignatureRequest = admin.post(&request_of(&detail), &signature).await.ok();
     }
     assert_eq!(running.targets(&mut admin).await.targets.len(), 1);
     let again: ReleaseDetail = admin.post(&path::withdraw(released.id), &request).await.ok();
@@ -299,7 +309,7 @@ async fn who_did_what_stands_in_the_audit_trail_also_what_failed() {
         [
             ("backend", "adopt"),
             ("admin", "propose_release"),
-            ("admin", "sign_release"),
+            ("admin", "sign_request"),
             ("admin", "publish_release"),
             ("admin", "upload_sealed"),
             ("admin", "revoke_person"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -30,6 +31,16 @@ impl KeyId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id that is this digest in hexadecimal.
+    pub fn from_digest(digest: Digest) -> Self {
+        Self(digest.to_string())
+    }
+
+    /// The digest that the id of a key of ours is; all zeros for a foreign id that is none.
+    pub fn digest(&self) -> Digest {
+        self.0.parse().unwrap_or_else(|_| Digest::new([0; 32]))
     }
 
     /// The id of this Ed25519 public key.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Component, Digest, HardwareRevision, InstallerName, ModelName, ReleaseId, Seconds, SecurityCounter,
-    TargetName, UnixTime, Version,
+    Component, Digest, HardwareRevision, InstallerName, ModelName, PersonName, ReleaseId, Seconds,
+    SecurityCounter, TargetName, UnixTime, Version,
 };
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
@@ -53,6 +53,9 @@ pub struct Root {
     pub keys: BTreeMap<KeyId, Key>,
     /// Who signs what.
     pub roles: Roles,
+    /// Who holds a key: an extra signed field. Two keys of one person make one signature.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holders: BTreeMap<KeyId, PersonName>,
 }
 
 /// The four roles of root metadata.
@@ -255,7 +258,8 @@ impl Root {
             snapshot: nobody.clone(),
             timestamp: nobody,
         };
-        Self { version: 1, expires, consistent_snapshot: true, keys: BTreeMap::new(), roles }
+        let holders = BTreeMap::new();
+        Self { version: 1, expires, consistent_snapshot: true, keys: BTreeMap::new(), roles, holders }
     }
 
     /// The next version, to be changed and then signed by the thresholds of both.
@@ -283,12 +287,23 @@ impl Root {
         }
     }
 
+    /// Says whose the Ed25519 key `public` is.
+    pub fn set_holder(&mut self, public: &[u8; 32], holder: &PersonName) {
+        self.holders.insert(KeyId::of(public), holder.clone());
+    }
+
+    /// Who holds the key `id`, if the root says.
+    pub fn holder(&self, id: &KeyId) -> Option<&PersonName> {
+        self.holders.get(id)
+    }
+
     /// Lets the key `id` sign for `role` no more, and forgets it where no role names it.
     pub fn remove_key(&mut self, role: Role, id: &KeyId) {
         self.role_mut(role).keyids.retain(|other| other != id);
         let roles = [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp];
         if !roles.iter().any(|role| self.role(*role).keyids.contains(id)) {
             self.keys.remove(id);
+            self.holders.remove(id);
         }
     }
 
@@ -300,14 +315,28 @@ impl Root {
     /// Whether every role has keys enough for its threshold: what a root must be to be signed.
     pub fn is_complete(&self) -> bool {
         [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp].into_iter().all(|role| {
-            let keys = self.role_key_bytes(role).len();
-            self.role(role).threshold >= 1 && keys >= self.role(role).threshold as usize
+            self.role(role).threshold >= 1 && self.voices(role) >= self.role(role).threshold as usize
         })
     }
 
     /// The different keys of a role, by value: two ids for one key are one key.
     pub(crate) fn role_key_bytes(&self, role: Role) -> std::collections::BTreeSet<[u8; 32]> {
         self.role(role).keyids.iter().filter_map(|id| self.keys.get(id)?.bytes()).collect()
+    }
+
+    /// How many different signatures a role can come to: keys, of which those of one person are one.
+    fn voices(&self, role: Role) -> usize {
+        let mut voices = std::collections::BTreeSet::new();
+        let keys =
+            self.role(role).keyids.iter().filter_map(|id| self.keys.get(id)?.bytes().map(|key| (id, key)));
+        let mut of_nobody = std::collections::BTreeSet::new();
+        for (id, key) in keys {
+            match self.holder(id) {
+                Some(holder) => drop(voices.insert(holder)),
+                None => drop(of_nobody.insert(key)),
+            }
+        }
+        voices.len() + of_nobody.len()
     }
 
     fn role_mut(&mut self, role: Role) -> &mut RoleKeys {

@@ -184,7 +184,7 @@ impl Signed<Root> {
 
 impl Root {
     /// Verifies that a threshold of different keys of its role signed `file`. One key counts once,
-    /// under however many ids it is listed.
+    /// under however many ids it is listed, and so does one person, however many keys they hold.
     ///
     /// # Errors
     /// The threshold is not met.
@@ -196,13 +196,16 @@ impl Root {
     /// Who has signed `file`, and how many must.
     pub fn standing<T: Metadata>(&self, file: &Signed<T>) -> Standing {
         let role = self.role(T::ROLE);
-        let mut seen = BTreeSet::new();
+        let (mut seen, mut people) = (BTreeSet::new(), BTreeSet::new());
         let mut signers = Vec::new();
         for Signature { keyid, sig } in &file.signatures {
             let Some(key) = self.keys.get(keyid).filter(|_| role.keyids.contains(keyid)) else { continue };
             let Some(bytes) = key.bytes() else { continue };
-            if !seen.contains(&bytes) && key.verifies(&file.payload, sig) {
+            let holder = self.holder(keyid);
+            let spoke = seen.contains(&bytes) || holder.is_some_and(|holder| people.contains(holder));
+            if !spoke && key.verifies(&file.payload, sig) {
                 seen.insert(bytes);
+                people.extend(holder);
                 signers.push(keyid.clone());
             }
         }

@@ -1,4 +1,4 @@
-use model::{DeploymentId, DeviceId, Digest, FleetId, ReleaseId, RolloutId, UnixTime};
+use model::{DeploymentId, DeviceId, Digest, FleetId, ReleaseId, RequestId, RolloutId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::Base64;
@@ -27,6 +27,11 @@ pub enum Hint {
     Release {
         /// Which.
         release: ReleaseId,
+    },
+    /// A request for signatures.
+    Request {
+        /// Which.
+        request: RequestId,
     },
     /// A CSR waits for a vault to decide.
     Enrolment,

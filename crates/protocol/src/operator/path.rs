@@ -1,6 +1,6 @@
 //! The paths of the operator API.
 
-use model::{DeviceId, Digest, LinkId, ReleaseId, RolloutId, SpkiDigest, TokenId};
+use model::{DeviceId, Digest, LinkId, ReleaseId, RequestId, RolloutId, SpkiDigest, TokenId};
 
 /// `GET`: [`super::FleetSummary`].
 pub const FLEET: &str = "/v1/operator/fleet";
@@ -35,6 +35,9 @@ pub const ENROLMENTS: &str = "/v1/operator/enrolments";
 pub const DEVICES: &str = "/v1/operator/devices";
 /// `GET` a page of [`super::ReleaseRow`]. `POST` [`super::ProposeRelease`]: [`super::ReleaseDetail`].
 pub const RELEASES: &str = "/v1/operator/releases";
+/// `GET`: all of [`super::SignatureRequest`] of the last months, newest first. `POST`
+/// [`super::NewRequest`]: [`super::SignatureRequest`].
+pub const REQUESTS: &str = "/v1/operator/requests";
 /// `GET` a page of [`super::RolloutRow`]. `POST` [`super::NewRollout`]: [`super::RolloutDetail`].
 pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 /// `GET` a page of [`super::LinkRow`].
@@ -102,9 +105,19 @@ pub fn reviews(release: ReleaseId) -> String {
     format!("{RELEASES}/{release}/reviews")
 }
 
-/// `POST` [`super::AddSignature`]: [`super::ReleaseDetail`].
-pub fn signatures(release: ReleaseId) -> String {
-    format!("{RELEASES}/{release}/signatures")
+/// `GET`: [`super::RequestFile`].
+pub fn request(request: RequestId) -> String {
+    format!("{REQUESTS}/{request}")
+}
+
+/// `POST` [`super::AddSignature`]: [`super::SignatureRequest`].
+pub fn signatures(request: RequestId) -> String {
+    format!("{REQUESTS}/{request}/signatures")
+}
+
+/// `POST` nothing: nobody shall sign it any more.
+pub fn close_request(request: RequestId) -> String {
+    format!("{REQUESTS}/{request}/close")
 }
 
 /// `POST` [`super::UploadSealed`]: [`super::ReleaseDetail`].

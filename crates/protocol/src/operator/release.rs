@@ -4,6 +4,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::{Signature, SignatureRequest};
 use crate::Base64;
 
 /// One artifact of a release, as it will stand in the TUF targets.
@@ -44,6 +45,12 @@ pub struct ProposeRelease {
     pub artifacts: Vec<ReleaseArtifact>,
     /// The canonical `signed` part of the targets metadata that holds them: what key holders sign.
     pub targets: Base64,
+    /// Until when it may be signed; 14 days if left out, 60 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixTime>,
+    /// Put it down as a draft, which nobody is asked to sign yet.
+    #[serde(default)]
+    pub draft: bool,
 }
 
 /// A release in a list.
@@ -62,10 +69,12 @@ pub struct ReleaseRow {
     pub author_spki: SpkiDigest,
     /// When it came to stand there.
     pub changed_at: UnixTime,
-    /// Signatures that verified.
+    /// Signatures that count.
     pub signatures: u32,
     /// Signatures that it takes.
     pub threshold: u32,
+    /// One person alone could release it. That stays on record for good.
+    pub no_separation_of_duties: bool,
 }
 
 /// Everything about a release.
@@ -83,35 +92,16 @@ pub struct ReleaseDetail {
     /// The version of the targets metadata that it would become.
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub targets_version: u64,
+    /// The request for signatures over it; none in a draft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub request: Option<SignatureRequest>,
     /// Who signed.
     pub signed_by: Vec<Signature>,
     /// What reviewers said.
     pub reviews: Vec<Review>,
     /// How each artifact was sealed.
     pub sealed: Vec<SealedArtifactRow>,
-}
-
-/// A signature that verified.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct Signature {
-    /// The TUF key id.
-    pub key_id: String,
-    /// Who handed it in.
-    pub by: PersonName,
-    /// Ed25519, 64 bytes.
-    pub signature: Base64,
-    /// When.
-    pub at: UnixTime,
-}
-
-/// Hands in a signature over [`ReleaseDetail::targets`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AddSignature {
-    /// The TUF key id.
-    pub key_id: String,
-    /// Ed25519, 64 bytes.
-    pub signature: Base64,
 }
 
 /// What a reviewer found.
@@ -142,6 +132,8 @@ pub struct Review {
 /// Hands in a verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PostReview {
+    /// SHA-256 of [`ReleaseDetail::targets`] as the reviewer saw them.
+    pub digest: Digest,
     /// What was found.
     pub verdict: Verdict,
     /// What is said.

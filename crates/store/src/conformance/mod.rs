@@ -55,7 +55,7 @@ macro_rules! conformance_suite {
             timelines_page_newest_first
             the_audit_log_is_one_chain
             documents_move_together_and_never_backwards
-            a_release_gathers_signatures_and_loses_them_as_a_draft
+            a_release_changes_as_a_draft_alone
             a_sealed_artifact_never_changes
             what_must_be_unique_is_reserved_before_it_is_signed
             new_keys_take_a_rekey_or_a_replace

@@ -6,8 +6,7 @@ use super::{
     sql::{Sql, blob, int, secs, time, uint, word},
 };
 use crate::{
-    Answer, Comment, Error, Page, PageRequest, Release, ReleaseContent, ReleaseSignature, Releases, Result,
-    SealedArtifact,
+    Answer, Comment, Error, Page, PageRequest, Release, ReleaseContent, Releases, Result, SealedArtifact,
 };
 
 const RELEASE: &str = "SELECT n, id, name, notes, state, author, targets, artifacts, detail, created_at, \
@@ -84,38 +83,11 @@ impl Releases for SqliteStore {
                 return Ok(());
             }
             from.step(to).map_err(|_| illegal(from, to))?;
-            if to == ReleaseState::Draft {
-                tx.run("DELETE FROM release_signature WHERE release = ?", [n])?;
-            }
             tx.run(
                 "UPDATE release SET state = ?, changed_at = ? WHERE n = ?",
                 params![to.as_str(), secs(at), n],
             )?;
             Ok(())
-        })
-    }
-
-    fn sign_release(&self, id: ReleaseId, signature: ReleaseSignature) -> Answer<'_, u32> {
-        self.write(move |tx| {
-            let (n, state) = stands(tx, &id)?;
-            if matches!(state, ReleaseState::Draft | ReleaseState::Withdrawn) {
-                return Err(illegal(state, ReleaseState::Signed));
-            }
-            tx.run(
-                "INSERT OR REPLACE INTO release_signature VALUES (?, ?, ?, ?, ?)",
-                params![
-                    n,
-                    signature.key_id,
-                    signature.signature,
-                    signature.by.as_bytes(),
-                    secs(signature.at)
-                ],
-            )?;
-            changed(tx, n, signature.at)?;
-            let keys = tx
-                .one("SELECT count(*) FROM release_signature WHERE release = ?", [n], |row| uint(row, 0))?
-                .unwrap_or(0);
-            Ok(keys)
         })
     }
 
@@ -224,20 +196,8 @@ fn illegal(from: ReleaseState, to: ReleaseState) -> Error {
     Error::Illegal { what: "a release", from: from.as_str(), to: to.as_str() }
 }
 
-/// Adds signatures and comments.
+/// Adds comments.
 fn complete(db: &impl Sql, n: i64, release: &mut Release) -> Result<()> {
-    release.signatures = db.all(
-        "SELECT key_id, signature, by, at FROM release_signature WHERE release = ? ORDER BY key_id",
-        [n],
-        |row| {
-            Ok(ReleaseSignature {
-                key_id: row.get(0)?,
-                signature: row.get(1)?,
-                by: blob(row, 2)?,
-                at: time(row, 3)?,
-            })
-        },
-    )?;
     release.comments = db.all(
         "SELECT by, at, verdict, text FROM release_comment WHERE release = ? ORDER BY n",
         [n],
@@ -256,7 +216,6 @@ fn release(row: &Row<'_>) -> Result<Release> {
         targets: row.get(6)?,
         artifacts: split(&row.get::<_, Vec<u8>>(7)?)?,
         detail: row.get(8)?,
-        signatures: Vec::new(),
         comments: Vec::new(),
         created_at: time(row, 9)?,
         changed_at: time(row, 10)?,

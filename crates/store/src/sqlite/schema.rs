@@ -151,10 +151,6 @@ CREATE TABLE release (
     created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX release_state ON release (state);
-CREATE TABLE release_signature (
-    release INTEGER NOT NULL REFERENCES release, key_id TEXT NOT NULL, signature BLOB NOT NULL, by BLOB NOT NULL,
-    at INTEGER NOT NULL, PRIMARY KEY (release, key_id)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE release_comment (
     n INTEGER PRIMARY KEY, release INTEGER NOT NULL REFERENCES release, by BLOB NOT NULL, at INTEGER NOT NULL,
     verdict INTEGER, text TEXT NOT NULL

@@ -11,6 +11,7 @@ mod link;
 mod metadata;
 mod people;
 mod release;
+mod request;
 mod rollout;
 mod sealed;
 mod withdrawal;
@@ -64,11 +65,15 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .post(&below(path::DEVICES, "/clear-cloned"), ClearCloned, device::clear_cloned)
         .post(path::METADATA, PublishMetadata, metadata::publish)
         .post(path::SNAPSHOT, RenewSnapshot, metadata::renew)
+        .get(path::REQUESTS, ReadRequests, request::list)
+        .post(path::REQUESTS, MakeRequest, request::make)
+        .get(&below(path::REQUESTS, ""), ReadRequests, request::show)
+        .post(&below(path::REQUESTS, "/signatures"), SignRequest, request::sign)
+        .post(&below(path::REQUESTS, "/close"), CloseRequest, request::close)
         .get(path::RELEASES, ReadReleases, release::list)
         .post(path::RELEASES, ProposeRelease, release::propose)
         .get(&below(path::RELEASES, ""), ReadReleases, release::show)
         .post(&below(path::RELEASES, "/reviews"), ReviewRelease, release::review)
-        .post(&below(path::RELEASES, "/signatures"), SignRelease, release::sign)
         .post(&below(path::RELEASES, "/sealed"), UploadSealed, sealed::upload)
         .post(&below(path::RELEASES, "/publish"), PublishRelease, release::publish)
         .post(&below(path::RELEASES, "/withdraw"), WithdrawRelease, withdrawal::withdraw)

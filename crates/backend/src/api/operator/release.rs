@@ -1,24 +1,28 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json as Reply, extract::State};
-use envelope::tuf::Targets;
-use model::{PersonName, ReleaseId, ReleaseState, SpkiDigest, Version};
+use envelope::{
+    request::Proposed,
+    sha256,
+    tuf::{Role, Targets},
+};
+use model::{PersonName, ReleaseId, ReleaseState, RequestId, SpkiDigest, Version};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        AddSignature, Hint, Page, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow,
-        Review, SealedArtifactRow, Signature, Verdict,
+        Hint, NewRequest, Page, PostReview, ProposeRelease, Purpose, ReleaseArtifact, ReleaseDetail,
+        ReleaseRow, Review, SealedArtifactRow, SignatureRequest, Verdict,
     },
 };
 use serde::{Deserialize, Serialize};
-use store::{Comment, Release, ReleaseContent, ReleaseSignature};
+use store::{Comment, Release, ReleaseContent};
 
 use super::{PageOf, audit::names, withdrawal};
 use crate::{
     extract::{Caller, Json, Name},
-    metadata::Publication,
-    proposal::{Proposal, Signatures},
+    proposal,
     refusal::{Answer, Refusal},
+    requests::{Request, id_of, name_of},
     roles::Operation,
     server::{Record, Server},
 };
@@ -28,6 +32,9 @@ use crate::{
 pub(super) struct Content {
     pub(super) version: Version,
     pub(super) artifacts: Vec<ReleaseArtifact>,
+    /// It took one signature alone when it was proposed: marked for good.
+    #[serde(default)]
+    no_separation_of_duties: bool,
 }
 
 impl Content {
@@ -65,10 +72,23 @@ pub(super) async fn propose(
     if request.artifacts.is_empty() {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "A release holds at least one artifact."));
     }
-    let proposal = Proposal::parse(&request.targets)?;
-    proposal.adds(&present(&server)?, request.id, &request.artifacts)?;
+    proposal::adds(&request.targets, &present(&server)?, request.id, &request.artifacts)?;
     let (id, now) = (request.id, server.now());
-    let content = Content { version: request.version.clone(), artifacts: request.artifacts };
+    let asked = NewRequest {
+        id: request_of(id, &request.targets),
+        purpose: Purpose::Release { release: id },
+        payload: request.targets.clone(),
+        trust_keys: None,
+        reason: request.notes.clone(),
+        expires_at: request.expires_at,
+    };
+    let asked = Request::new(&server, caller.spki, asked)?;
+    let alone = threshold(&server) == 1;
+    let content = Content {
+        version: request.version.clone(),
+        artifacts: request.artifacts,
+        no_separation_of_duties: alone,
+    };
     let content = ReleaseContent {
         name: request.version.to_string(),
         notes: request.notes,
@@ -80,17 +100,27 @@ pub(super) async fn propose(
     if known.as_ref().is_some_and(|known| known.author != caller.spki) {
         return Err(Refusal::new(ErrorCode::Conflict, "Somebody else's release has this id."));
     }
-    let entry = Record::of(caller.spki, Operation::ProposeRelease, &id);
+    let reason = if alone { "no separation of duties" } else { "" };
+    let entry = Record::of(caller.spki, Operation::ProposeRelease, &id).because(reason);
     let act = async {
-        match known.map(|known| known.state) {
+        match &known {
             None => server.store.create_release(id, caller.spki, content, now).await?,
-            Some(ReleaseState::Draft) => server.store.amend_release(id, content, now).await?,
-            // Asked again: the step below tells whether that is allowed.
-            Some(_) => {}
+            // Asked again.
+            Some(known) if known.targets == content.targets && known.state != ReleaseState::Draft => {}
+            // Proposed anew, on top of what is in force by now: what was said of it before is void.
+            Some(known) => {
+                close(&server, known).await?;
+                server.store.step_release(id, ReleaseState::Draft, now).await?;
+                server.store.amend_release(id, content, now).await?;
+            }
         }
-        server.store.step_release(id, ReleaseState::Proposed, now).await
+        if request.draft {
+            return Ok(());
+        }
+        server.put_request(asked).await?;
+        Ok(server.store.step_release(id, ReleaseState::Proposed, now).await?)
     };
-    server.audited(entry, act).await?;
+    server.recorded(entry, act).await?;
     changed(&server, id).await
 }
 
@@ -103,12 +133,18 @@ pub(super) async fn review(
 ) -> Answer<Reply<ReleaseDetail>> {
     let release = known(&server, id).await?;
     let (approves, now) = (request.verdict == Verdict::Approve, server.now());
-    let threshold = server.trust().state.root().signed().roles.targets.threshold;
-    if approves && threshold > 1 && release.author == caller.spki {
-        return Err(Refusal::new(ErrorCode::Forbidden, "An author does not approve their own release."));
+    if request.digest != sha256(&release.targets) {
+        let other = "The release is not what was reviewed any more.";
+        return Err(Refusal::new(ErrorCode::OtherContent, other));
+    }
+    if approves && threshold(&server) > 1 && release.author == caller.spki {
+        return Err(Refusal::new(ErrorCode::OwnProposal, "An author does not approve their own release."));
     }
     if !approves && request.comment.trim().is_empty() {
         return Err(Refusal::new(ErrorCode::InvalidRequest, "Say what has to change."));
+    }
+    if approves && let Some(asked) = server.request(request_of(id, &release.targets)).await? {
+        asked.check_open(&server)?;
     }
     let to = if approves { ReleaseState::Approved } else { ReleaseState::Draft };
     // Approving again, or what is signed already, is a comment like any other.
@@ -125,40 +161,12 @@ pub(super) async fn review(
     let entry = Record::of(caller.spki, Operation::ReviewRelease, &id).because(&request.comment);
     let act = async {
         server.store.comment_release(id, comment).await?;
-        if moves { server.store.step_release(id, to, now).await } else { Ok(()) }
+        if moves && !approves {
+            close(&server, &release).await?;
+        }
+        if moves { Ok(server.store.step_release(id, to, now).await?) } else { Ok(()) }
     };
-    server.audited(entry, act).await?;
-    changed(&server, id).await
-}
-
-pub(super) async fn sign(
-    State(server): State<Arc<Server>>,
-    caller: Caller,
-    Name(id): Name<ReleaseId>,
-    Json(request): Json<AddSignature>,
-) -> Answer<Reply<ReleaseDetail>> {
-    let release = known(&server, id).await?;
-    if release.state == ReleaseState::Withdrawn {
-        withdrawal::sign(&server, &caller, &release, &request).await?;
-        return changed(&server, id).await;
-    }
-    let proposal = Proposal::parse(&release.targets)?;
-    let trust = server.trust();
-    proposal.verifies(trust.state.root().signed(), &request.key_id, &request.signature)?;
-    let now = server.now();
-    let signature = ReleaseSignature {
-        key_id: request.key_id.clone(),
-        signature: request.signature.0,
-        by: caller.spki,
-        at: now,
-    };
-    let entry = Record::of(caller.spki, Operation::SignRelease, &id).because(&request.key_id);
-    server.audited(entry, server.store.sign_release(id, signature)).await?;
-    let release = known(&server, id).await?;
-    let open = matches!(release.state, ReleaseState::Proposed | ReleaseState::Approved);
-    if open && signatures(&server, &release)?.suffice() {
-        server.store.step_release(id, ReleaseState::Signed, now).await?;
-    }
+    server.recorded(entry, act).await?;
     changed(&server, id).await
 }
 
@@ -179,25 +187,30 @@ pub(super) async fn publish(
             return Err(Refusal::new(ErrorCode::Conflict, "A draft is not published."));
         }
     }
-    let signed = signatures(&server, &release)?;
-    require_threshold(&signed)?;
+    let request = server.request(request_of(id, &release.targets)).await?;
+    let request = request.ok_or_else(|| Refusal::new(ErrorCode::Conflict, "Nobody was asked to sign it."))?;
     let content = Content::of(&release)?;
     let targets = &server.trust().targets;
     // A crash between publishing and noting it must not stand in the way of noting it.
-    let out_already = targets.targets_version() >= Proposal::parse(&release.targets)?.version()
+    let out_already = targets.targets_version() >= version(&release.targets)?
         && content.artifacts.iter().all(|artifact| {
             targets.target(&artifact.target).is_some_and(|target| *target.sha256() == artifact.digest)
         });
-    let entry = Record::of(caller.spki, Operation::PublishRelease, &id);
+    if !out_already {
+        request.check_open(&server)?;
+    }
+    let new = request.publication(&server)?;
+    let reason = if content.no_separation_of_duties { "no separation of duties" } else { "" };
+    let entry = Record::of(caller.spki, Operation::PublishRelease, &id).because(reason);
     server
         .recorded(entry, async {
             if !out_already {
-                let new = Publication { targets: Some(signed.raw), ..Publication::default() };
                 server.publish(new).await?;
             }
             let now = server.now();
             server.store.step_release(id, ReleaseState::Signed, now).await?;
-            Ok(server.store.step_release(id, ReleaseState::Published, now).await?)
+            server.store.step_release(id, ReleaseState::Published, now).await?;
+            server.request_published(request.id).await.map(drop)
         })
         .await?;
     tracing::info!(release_id = %id, "published a release");
@@ -215,24 +228,44 @@ pub(super) async fn known(server: &Server, id: ReleaseId) -> Answer<Release> {
     server.store.release(id).await?.ok_or_else(|| Refusal::not_found("release"))
 }
 
-pub(super) fn require_threshold(signed: &Signatures) -> Answer<()> {
-    if signed.suffice() {
-        return Ok(());
-    }
-    let missing = Refusal::new(ErrorCode::ThresholdNotMet, "Too few release keys have signed.");
-    Err(missing.with(&format!("{} of {}", signed.have, signed.need)))
-}
-
 /// The release as it stands now, after the screens were told.
 pub(super) async fn changed(server: &Server, id: ReleaseId) -> Answer<Reply<ReleaseDetail>> {
     server.hint(Hint::Release { release: id });
     detail(server, id).await
 }
 
-fn signatures(server: &Server, release: &Release) -> Answer<Signatures> {
-    let proposal = Proposal::parse(&release.targets)?;
-    let given = release.signatures.iter().map(|given| (given.key_id.as_str(), given.signature.as_slice()));
-    Ok(proposal.signed_by(server.trust().state.root().signed(), given))
+/// The request for signatures over this proposal: other content is another request.
+fn request_of(release: ReleaseId, targets: &[u8]) -> RequestId {
+    id_of(&[b"release", release.as_bytes(), sha256(targets).as_bytes()])
+}
+
+/// The request that is open for a release as it stands, if there is one.
+async fn request(server: &Server, release: &Release) -> Answer<Option<Request>> {
+    if release.state == ReleaseState::Draft {
+        return Ok(None);
+    }
+    if release.state == ReleaseState::Withdrawn
+        && let Some(withdrawal) = server.request(withdrawal::request_of(release.id)).await?
+    {
+        return Ok(Some(withdrawal));
+    }
+    server.request(request_of(release.id, &release.targets)).await
+}
+
+async fn close(server: &Server, release: &Release) -> Answer<()> {
+    let id = request_of(release.id, &release.targets);
+    match server.request(id).await? {
+        Some(_) => server.close_request(id).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+fn version(targets: &[u8]) -> Answer<u64> {
+    Ok(Proposed::parse(Role::Targets, targets)?.version())
+}
+
+fn threshold(server: &Server) -> u32 {
+    server.trust().state.root().signed().roles.targets.threshold
 }
 
 async fn row(
@@ -240,27 +273,38 @@ async fn row(
     release: &Release,
     people: &HashMap<SpkiDigest, PersonName>,
 ) -> Answer<ReleaseRow> {
-    let signed = match withdrawal::of(server, release).await? {
-        Some(withdrawal) => withdrawal.standing(server)?,
-        None => signatures(server, release)?,
-    };
+    let request = request(server, release).await?;
+    let request = request.map(|request| request.row(server, people)).transpose()?;
+    row_with(server, release, people, request.as_ref())
+}
+
+fn row_with(
+    server: &Server,
+    release: &Release,
+    people: &HashMap<SpkiDigest, PersonName>,
+    request: Option<&SignatureRequest>,
+) -> Answer<ReleaseRow> {
+    let content = Content::of(release)?;
     Ok(ReleaseRow {
         id: release.id,
-        version: Content::of(release)?.version,
+        version: content.version,
         state: release.state,
         author: name_of(people, &release.author),
         author_spki: release.author,
         changed_at: release.changed_at,
-        signatures: signed.have,
-        threshold: signed.need,
+        signatures: request.map_or(0, |request| request.signatures),
+        threshold: request.map_or_else(|| threshold(server), |request| request.threshold),
+        no_separation_of_duties: content.no_separation_of_duties,
     })
 }
 
 async fn detail(server: &Server, id: ReleaseId) -> Answer<Reply<ReleaseDetail>> {
     let release = known(server, id).await?;
     let people = names(server).await?;
-    let row = row(server, &release, &people).await?;
-    let withdrawal = withdrawal::of(server, &release).await?;
+    let request = request(server, &release).await?;
+    let targets = request.as_ref().map_or_else(|| Base64(release.targets.clone()), |r| r.payload.clone());
+    let request = request.map(|request| request.row(server, &people)).transpose()?;
+    let row = row_with(server, &release, &people, request.as_ref())?;
     let content = Content::of(&release)?;
     let mut sealed = Vec::new();
     for digest in &release.artifacts {
@@ -272,23 +316,14 @@ async fn detail(server: &Server, id: ReleaseId) -> Answer<Reply<ReleaseDetail>> 
             ciphertext_bytes: sealed.length_bytes,
         }));
     }
-    let (targets, given) = match withdrawal {
-        Some(withdrawal) => (withdrawal.targets.0, withdrawal.signatures),
-        None => (release.targets, release.signatures.into_iter().map(Into::into).collect()),
-    };
-    let signed_by = given.into_iter().map(|given| Signature {
-        key_id: given.key_id,
-        by: name_of(&people, &given.by),
-        signature: given.signature,
-        at: given.at,
-    });
     Ok(Reply(ReleaseDetail {
         row,
         notes: release.notes,
         artifacts: content.artifacts,
-        targets_version: Proposal::parse(&targets)?.version(),
-        targets: Base64(targets),
-        signed_by: signed_by.collect(),
+        targets_version: version(&targets)?,
+        targets,
+        signed_by: request.as_ref().map(|request| request.signed_by.clone()).unwrap_or_default(),
+        request,
         reviews: release
             .comments
             .into_iter()
@@ -304,12 +339,6 @@ async fn detail(server: &Server, id: ReleaseId) -> Answer<Reply<ReleaseDetail>> 
             .collect(),
         sealed,
     }))
-}
-
-fn name_of(people: &HashMap<SpkiDigest, PersonName>, spki: &SpkiDigest) -> PersonName {
-    // Somebody who was removed is still known by their key.
-    let unknown = || spki.to_string().parse().expect("64 hexadecimal digits are a name");
-    people.get(spki).cloned().unwrap_or_else(unknown)
 }
 
 fn wire(state: ReleaseState) -> &'static str {

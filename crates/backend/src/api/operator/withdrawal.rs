@@ -4,68 +4,26 @@
 use std::sync::Arc;
 
 use axum::{Json as Reply, extract::State};
-use model::{ReleaseId, ReleaseState, RolloutState, SpkiDigest, UnixTime};
+use model::{ReleaseId, ReleaseState, RequestId, RolloutState};
 use protocol::{
-    Base64, ErrorCode,
-    operator::{AddSignature, Hint, ReleaseDetail, WithdrawRelease},
+    ErrorCode,
+    operator::{Hint, NewRequest, Purpose, ReleaseDetail, WithdrawRelease},
 };
-use serde::{Deserialize, Serialize};
-use store::{Document, PageRequest, Pause, Release, ReleaseSignature, RolloutStep};
+use store::{PageRequest, Pause, RolloutStep};
 
-use super::release::{Content, changed, known, present, require_threshold};
+use super::release::{Content, changed, known, present};
 use crate::{
     extract::{Caller, Json, Name},
-    metadata::Publication,
-    proposal::{Proposal, Signatures},
+    proposal,
     refusal::{Answer, Refusal},
+    requests::{Request, id_of},
     roles::Operation,
     server::{Record, Server},
 };
 
-/// The metadata without the release, on its way to its threshold.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Withdrawal {
-    pub(super) targets: Base64,
-    pub(super) signatures: Vec<Given>,
-    published: bool,
-    revision: u64,
-}
-
-/// A signature that verified.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Given {
-    pub(super) key_id: String,
-    pub(super) signature: Base64,
-    pub(super) by: SpkiDigest,
-    pub(super) at: UnixTime,
-}
-
-impl From<ReleaseSignature> for Given {
-    fn from(given: ReleaseSignature) -> Self {
-        Self { key_id: given.key_id, signature: Base64(given.signature), by: given.by, at: given.at }
-    }
-}
-
-impl Withdrawal {
-    pub(super) fn standing(&self, server: &Server) -> Answer<Signatures> {
-        let given = self.signatures.iter().map(|given| (given.key_id.as_str(), &*given.signature));
-        Ok(Proposal::parse(&self.targets)?.signed_by(server.trust().state.root().signed(), given))
-    }
-
-    async fn save(&mut self, server: &Server, release: ReleaseId) -> Answer<()> {
-        self.revision += 1;
-        let bytes = serde_json::to_vec(self).expect("a structure of texts and numbers");
-        let document = Document { name: name(release), version: self.revision, bytes, at: server.now() };
-        Ok(server.store.put_documents(vec![document]).await?)
-    }
-}
-
-/// The withdrawal of this release, if it was withdrawn after it was published.
-pub(super) async fn of(server: &Server, release: &Release) -> Answer<Option<Withdrawal>> {
-    if release.state != ReleaseState::Withdrawn {
-        return Ok(None);
-    }
-    stored(server, release.id).await
+/// The request for the metadata without this release.
+pub(super) fn request_of(release: ReleaseId) -> RequestId {
+    id_of(&[b"withdrawal", release.as_bytes()])
 }
 
 pub(super) async fn withdraw(
@@ -75,22 +33,30 @@ pub(super) async fn withdraw(
     Json(request): Json<WithdrawRelease>,
 ) -> Answer<Reply<ReleaseDetail>> {
     let release = known(&server, id).await?;
-    let earlier = stored(&server, id).await?;
+    let earlier = server.request(request_of(id)).await?;
     let was_out = release.state == ReleaseState::Published || earlier.is_some();
     let entry = Record::of(caller.spki, Operation::WithdrawRelease, &id).because(&request.reason);
-    if earlier.as_ref().is_some_and(|earlier| earlier.published) {
+    if earlier.is_some_and(|earlier| earlier.published) {
         return changed(&server, id).await;
     }
-    if was_out {
-        Proposal::parse(&request.targets)?.removes(&present(&server)?, &Content::of(&release)?.artifacts)?;
-    }
-    let revision = earlier.map_or(0, |earlier| earlier.revision);
-    let mut withdrawal =
-        Withdrawal { targets: request.targets, signatures: Vec::new(), published: false, revision };
+    let asked = NewRequest {
+        id: request_of(id),
+        purpose: Purpose::Withdrawal { release: id },
+        payload: request.targets,
+        trust_keys: None,
+        reason: request.reason.clone(),
+        expires_at: None,
+    };
+    let asked = if was_out {
+        proposal::removes(&asked.payload, &present(&server)?, &Content::of(&release)?.artifacts)?;
+        Some(Request::new(&server, caller.spki, asked)?)
+    } else {
+        None
+    };
     server
         .recorded(entry, async {
-            if was_out {
-                withdrawal.save(&server, id).await?;
+            if let Some(asked) = asked {
+                server.put_request(asked).await?;
             }
             Ok(server.store.step_release(id, ReleaseState::Withdrawn, server.now()).await?)
         })
@@ -100,45 +66,21 @@ pub(super) async fn withdraw(
     changed(&server, id).await
 }
 
-/// Takes a signature over the metadata without the release; the last one that it takes publishes it.
-pub(super) async fn sign(
-    server: &Server,
-    caller: &Caller,
-    release: &Release,
-    request: &AddSignature,
-) -> Answer<()> {
-    let mut withdrawal = stored(server, release.id).await?.ok_or_else(never_out)?;
-    let root = server.trust();
-    let proposal = Proposal::parse(&withdrawal.targets)?;
-    proposal.verifies(root.state.root().signed(), &request.key_id, &request.signature)?;
-    withdrawal.signatures.retain(|given| given.key_id != request.key_id);
-    withdrawal.signatures.push(Given {
-        key_id: request.key_id.clone(),
-        signature: request.signature.clone(),
-        by: caller.spki,
-        at: server.now(),
-    });
-    let entry = Record::of(caller.spki, Operation::SignRelease, &release.id).because(&request.key_id);
-    server.recorded(entry, withdrawal.save(server, release.id)).await?;
-    if withdrawal.standing(server)?.suffice() {
-        publish(server, caller, release.id).await?;
-    }
-    Ok(())
-}
-
+/// Publishes the metadata without the release, once its threshold signed it.
 pub(super) async fn publish(server: &Server, caller: &Caller, id: ReleaseId) -> Answer<()> {
-    let mut withdrawal = stored(server, id).await?.ok_or_else(never_out)?;
-    if withdrawal.published {
+    let never_out =
+        || Refusal::new(ErrorCode::Conflict, "The release was withdrawn before it was published.");
+    let request = server.request(request_of(id)).await?.ok_or_else(never_out)?;
+    if request.published {
         return Ok(());
     }
-    let signed = withdrawal.standing(server)?;
-    require_threshold(&signed)?;
+    request.check_open(server)?;
+    let new = request.publication(server)?;
     let entry = Record::of(caller.spki, Operation::PublishRelease, &id).because("without the release");
     server
         .recorded(entry, async {
-            server.publish(Publication { targets: Some(signed.raw), ..Publication::default() }).await?;
-            withdrawal.published = true;
-            withdrawal.save(server, id).await
+            server.publish(new).await?;
+            server.request_published(request.id).await.map(drop)
         })
         .await
 }
@@ -158,18 +100,4 @@ async fn stop_rollouts(server: &Server, caller: &Caller, id: ReleaseId) -> Answe
             None => return Ok(()),
         }
     }
-}
-
-async fn stored(server: &Server, release: ReleaseId) -> Answer<Option<Withdrawal>> {
-    let unreadable = |_| Refusal::new(ErrorCode::Internal, "The withdrawal's record cannot be read.");
-    let document = server.store.document(name(release)).await?;
-    document.map(|document| serde_json::from_slice(&document.bytes).map_err(unreadable)).transpose()
-}
-
-fn never_out() -> Refusal {
-    Refusal::new(ErrorCode::Conflict, "The release was withdrawn before it was published.")
-}
-
-fn name(release: ReleaseId) -> String {
-    format!("private/withdrawal/{release}")
 }
