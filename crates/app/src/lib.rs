@@ -37,7 +37,7 @@ pub use founding::Founding;
 pub use model;
 pub use protocol::{self, ErrorCode};
 pub use sealing::{SealedFile, seal_file};
-pub use server::{ServerConfig, Shutdown, adopt_fleet, init_backend, serve, serve_on};
+pub use server::{ServerConfig, Shutdown, adopt_fleet, init_backend, renew_backend_keys, serve, serve_on};
 pub use sim::{FaultMix, Latency};
 pub use simulation::Simulation;
 pub use words::digest_words;

@@ -255,7 +255,8 @@ impl App {
     }
 
     /// A device that another member enrolled: its certificate must lead to the fleet's root, and its
-    /// proof of both keys must be signed by the key in it.
+    /// proof of both keys must be signed by the key in it. A renewed certificate is as good as the one that
+    /// was proven if it names the same two keys for the same device: it claims nothing that is new.
     pub(crate) async fn verify(
         &self,
         row: &DeviceRow,
@@ -268,8 +269,22 @@ impl App {
             return Err(ExclusionReason::Untrusted);
         }
         let proof = detail.proof.as_ref().ok_or(ExclusionReason::NotProven)?;
+        let proven = if proof.certificate == row.certificate || proof.certificate.is_empty() {
+            &row.certificate
+        } else {
+            // Renewed since: what was proven are these very keys, in a certificate of ours for this device.
+            let earlier =
+                session.verify_device(&proof.certificate).map_err(|_| ExclusionReason::Untrusted)?;
+            let same = earlier.device_id() == row.id
+                && earlier.spki_digest() == certificate.spki_digest()
+                && earlier.kem_public() == certificate.kem_public();
+            if !same {
+                return Err(ExclusionReason::NotProven);
+            }
+            &proof.certificate
+        };
         let key = PublicKey::P256(*certificate.certificate().key().sec1());
-        Proof::verify_possession(&proof.proof, row.id, sha256(&row.certificate), &key)
+        Proof::verify_possession(&proof.proof, row.id, sha256(proven), &key)
             .map_err(|_| ExclusionReason::NotProven)?;
         Ok(eligible(row, &certificate, &custom.component))
     }

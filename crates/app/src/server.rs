@@ -60,6 +60,15 @@ pub fn init_backend(config: &ServerConfig) -> Result<BackendIdentity, Error> {
     Ok(Backend::init(&config.backend(Arc::new(SystemClock)))?)
 }
 
+/// Makes the keys that take the place of the backend's for snapshot, timestamp and links, once a trust change
+/// names them; what comes out goes to whoever drafts it.
+///
+/// # Errors
+/// There are no keys yet, or the folder cannot be written.
+pub fn renew_backend_keys(config: &ServerConfig) -> Result<BackendIdentity, Error> {
+    Ok(Backend::renew_keys(&config.backend(Arc::new(SystemClock)))?)
+}
+
 /// Takes over the fleet of a founding file. The same again changes nothing.
 ///
 /// # Errors

@@ -23,6 +23,16 @@ impl Backend {
         Keys::init(&config.data_dir)?.identity(&config.origin)
     }
 
+    /// Makes the keys that take the place of those for snapshot, timestamp and links, and gives the public
+    /// halves for the trust change that names them. The keys in force go on until it is published.
+    ///
+    /// # Errors
+    /// The origin is none, there are no keys yet, or the folder cannot be written.
+    pub fn renew_keys(config: &Config) -> Result<BackendIdentity, Error> {
+        config.check()?;
+        Keys::renew(&config.data_dir)?.identity(&config.origin)
+    }
+
     /// Takes over a fleet, after everything that its founders hand over was verified. The same again
     /// changes nothing.
     ///

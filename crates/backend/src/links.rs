@@ -143,7 +143,7 @@ impl Server {
                 not_before,
                 not_after: id.expires_at(),
             };
-            link.issue(&self.keys.link, &KemPublicKey(delivery.kem)).map(Base64)
+            link.issue(self.link_key(), &KemPublicKey(delivery.kem)).map(Base64)
         });
         Ok(Some(Offer {
             deployment: delivery.deployment.id,

@@ -68,6 +68,18 @@ pub(crate) fn publish(
     keys: &Keys,
     now: UnixTime,
 ) -> Result<Published, Unpublished> {
+    let first = state.root().signed().version;
+    let offered = new.roots.len() as u64;
+    let mut files: BTreeMap<_, _> =
+        (first.saturating_add(1)..).map(|version| Role::Root.path(version)).zip(new.roots).collect();
+    // A root that gives snapshot or timestamp other keys makes their versions begin anew, whatever a
+    // thief of the old ones published.
+    let before = state;
+    let state = take_roots(before.clone(), &files, now)?;
+    let root = state.root().signed();
+    if root.version != first + offered {
+        return Err(Unpublished::Unfit("a root does not follow on the one before"));
+    }
     let targets = match new.targets {
         Some(raw) => Signed::<Targets>::parse(&raw)?,
         None => state.targets().cloned().ok_or(Unpublished::Unfit("there are no targets yet"))?,
@@ -76,26 +88,22 @@ pub(crate) fn publish(
         Err(jump) if new.confirm_jump => Ok(jump.next),
         other => other,
     };
-    let last = state.snapshot().map(|snapshot| snapshot.signed().version);
+    let honest = |version: &u64| *version <= (now + Role::Timestamp.life()).as_secs();
+    let version = |state: &TrustedState| state.snapshot().map(|snapshot| snapshot.signed().version);
+    let last = version(&state).or(version(before).filter(honest));
     let mut snapshot = Signed::new(Snapshot::new(next(last)?, now, &targets))?;
-    snapshot.sign(&keys.snapshot)?;
-    let last = state.timestamp().map(|timestamp| timestamp.signed().version);
+    snapshot.sign(keys.snapshot.listed(root, Role::Snapshot))?;
+    let version = |state: &TrustedState| state.timestamp().map(|timestamp| timestamp.signed().version);
+    let last = version(&state).or(version(before).filter(honest));
     let mut timestamp = Signed::new(Timestamp::new(next(last)?, now, &snapshot))?;
-    timestamp.sign(&keys.timestamp)?;
+    timestamp.sign(keys.timestamp.listed(root, Role::Timestamp))?;
 
-    let mut files = BTreeMap::from([
+    files.extend([
         (targets_path(&targets), targets.raw().to_vec()),
         (Role::Snapshot.path(snapshot.signed().version), snapshot.raw().to_vec()),
         (Role::Timestamp.path(0), timestamp.raw().to_vec()),
     ]);
-    let first = state.root().signed().version;
-    for (version, raw) in (first.saturating_add(1)..).zip(new.roots) {
-        files.insert(Role::Root.path(version), raw);
-    }
-    let state = try_out(state.clone(), &files, now)?;
-    if state.root().signed().version != first + (files.len() as u64 - 3) {
-        return Err(Unpublished::Unfit("a root does not follow on the one before"));
-    }
+    let state = try_out(state, &files, now)?;
 
     let trust_keys = new.trust_keys.unwrap_or_else(|| trust_keys.to_vec());
     let trust = Trust::new(state, trust_keys.clone())?;
@@ -123,6 +131,20 @@ fn targets_path(targets: &Signed<Targets>) -> String {
     Role::Targets.path(targets.signed().version)
 }
 
+/// Takes the next roots alone, as every device does.
+fn take_roots(
+    state: TrustedState,
+    files: &BTreeMap<String, Vec<u8>>,
+    now: UnixTime,
+) -> Result<TrustedState, envelope::tuf::Error> {
+    let mut client = Client::new(state, now);
+    while let Need::Fetch { path, .. } = client.next() {
+        let Some(root) = files.get(&path) else { break };
+        client.feed(Fetched::Bytes(root))?;
+    }
+    Ok(client.into_state())
+}
+
 /// Does what every device does.
 fn try_out(
     state: TrustedState,
@@ -144,7 +166,7 @@ fn check_own_keys(trust: &Trust, keys: &Keys, now: UnixTime) -> Result<(), Unpub
             entry.role == role && entry.material == KeyMaterial::Signer(key) && entry.scope.not_after > now
         })
     };
-    if !trusted(KeyRole::Link, keys.link.public_key()) {
+    if !keys.link.all().any(|key| trusted(KeyRole::Link, key.public_key())) {
         return Err(Unpublished::Unfit("the trust keys do not name this backend's link key"));
     }
     if !trusted(KeyRole::Audit, keys.audit.public_key()) {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use envelope::tuf::TrustedState;
+use envelope::{Ed25519Key, tuf::TrustedState};
 use model::{DeploymentId, DeviceId, RolloutId, Seconds, SpkiDigest, TokenId, UnixTime};
 use protocol::{device::PushEvent, operator::Hint};
 use store::{Blobs, Document, NewAuditEntry, SqliteStore, Store};
@@ -61,10 +61,10 @@ pub(crate) struct Memory {
 
 impl Server {
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
-        let keys = Keys::load(&config.data_dir)?;
         let (store, blobs) = open_store(&config.data_dir)?;
         let fleet = load_fleet(&*store).await?.ok_or(Error::NotAdopted)?;
         let trust = load_trust(&*store).await?.ok_or(Error::NotAdopted)?;
+        let keys = Keys::settle(&config.data_dir, &trust)?;
         let now = config.clock.now();
         let identity = server_identity(&fleet, &keys, now)?;
         let tls = Arc::new(ServerTls::new(&identity, &trust.roots(now), Arc::clone(&config.clock))?);
@@ -101,6 +101,12 @@ impl Server {
 
     pub(crate) fn trust(&self) -> Arc<Trust> {
         Arc::clone(&self.trust.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What links and check-ins are signed with: a key that the fleet's trust keys name.
+    pub(crate) fn link_key(&self) -> &Ed25519Key {
+        let trust = self.trust();
+        self.keys.link.chosen(|key| trust.lists_link(key))
     }
 
     pub(crate) fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use envelope::{
-    TrustKeys, Verified,
+    Ed25519Key, Signer, TrustKeys, Verified,
     tuf::{Bundled, TRUST_KEYS_TARGET, TargetsView, TrustedState},
 };
 use model::{TargetName, UnixTime};
@@ -38,6 +38,11 @@ impl Trust {
     /// The path of the trust keys below the metadata's address.
     pub(crate) fn keys_path(&self) -> Option<String> {
         self.targets.target(&trust_keys_target()).map(|target| target.path())
+    }
+
+    /// Whether links that `key` signs are believed.
+    pub(crate) fn lists_link(&self, key: &Ed25519Key) -> bool {
+        self.keys.link_key(key.public_key().id(), UnixTime::EPOCH).is_ok()
     }
 
     /// The X.509 roots in force.

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
-use app::{Error, ErrorCode, ServerConfig, Shutdown, adopt_fleet, init_backend, serve};
+use app::{Error, ErrorCode, ServerConfig, Shutdown, adopt_fleet, init_backend, renew_backend_keys, serve};
 use clap::{Args, ValueEnum};
 
 use crate::output::Output;
@@ -24,6 +24,10 @@ pub(crate) struct Options {
     /// Make the backend's own keys, write their public halves to this file, and end
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// Make new keys for snapshot, timestamp and links, write their public halves to this file, and end:
+    /// they count once a trust change names them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["init", "adopt"])]
+    renew_keys: Option<PathBuf>,
     /// Take over the fleet of this founding file, then serve
     #[arg(long, value_name = "FILE", conflicts_with = "init")]
     adopt: Option<PathBuf>,
@@ -45,6 +49,13 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
         app::write_json(file, &identity)?;
         output.result(&identity, || format!("the backend's public keys are in {}", file.display()));
         output.note("next: `fleetseal fleet found --backend FILE`, then `fleetseal serve --adopt FOUNDING`");
+        return Ok(());
+    }
+    if let Some(file) = &options.renew_keys {
+        let identity = renew_backend_keys(&config)?;
+        app::write_json(file, &identity)?;
+        output.result(&identity, || format!("the new public keys are in {}", file.display()));
+        output.note("next: `fleetseal change online-keys --backend FILE`, then start the backend again");
         return Ok(());
     }
     start_log(options.log);

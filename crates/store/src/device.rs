@@ -304,6 +304,9 @@ pub trait Devices {
     /// [`PageRequest::MOST`] at once.
     fn certificates(&self, devices: Vec<DeviceId>) -> Answer<'_, Vec<(DeviceId, Vec<u8>)>>;
 
+    /// Every certificate that this device was given, DER, oldest first.
+    fn certificates_of(&self, device: DeviceId) -> Answer<'_, Vec<Vec<u8>>>;
+
     /// How many devices there are.
     fn device_counts(&self) -> Answer<'_, DeviceCounts>;
 

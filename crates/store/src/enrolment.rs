@@ -180,7 +180,8 @@ pub trait Enrolments {
     /// As [`issue_enrolment`](Self::issue_enrolment).
     fn confirm_enrolment(&self, token: TokenId, at: UnixTime) -> Answer<'_, ()>;
 
-    /// The enrolment, or renewal, by which this device last got a certificate.
+    /// The enrolment, or renewal, by which this device last got a certificate: the newest that it proved
+    /// its keys in, if there is one.
     fn enrolment_of(&self, device: DeviceId) -> Answer<'_, Option<Enrolment>>;
 }
 

@@ -11,6 +11,10 @@ export type ProofRecord = {
  */
 proof: Base64, 
 /**
+ * The certificate that it proves, DER: the present one, or an earlier one over the same keys.
+ */
+certificate: Base64, 
+/**
  * When the backend took it.
  */
 received_at: UnixTime, };

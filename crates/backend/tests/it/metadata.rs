@@ -2,13 +2,15 @@
 
 use envelope::{
     Ed25519Key, SystemRandom,
-    tuf::{Client, Fetched, Need, Role as TufRole, Root, Signed, Targets, Timestamp, TrustedState},
+    tuf::{Client, Fetched, Need, Role as TufRole, Root, Signed, Snapshot, Targets, Timestamp, TrustedState},
 };
 use model::Seconds;
 use protocol::{
     Base64, ErrorCode,
     device::{PushEvent, path::TUF},
-    operator::{AlarmKind, FleetSummary, PublishMetadata, PutCertificate, SnapshotRequest, path},
+    operator::{
+        AlarmKind, BackendIdentity, FleetSummary, PublishMetadata, PutCertificate, SnapshotRequest, path,
+    },
 };
 use testkit::{Client as Line, Device, Running};
 
@@ -23,9 +25,18 @@ async fn timestamp(line: &mut Line) -> Timestamp {
     Signed::<Timestamp>::parse(&raw.body).unwrap().signed().clone()
 }
 
-/// Refreshes as a device does, over the wire.
+/// Refreshes as a new device does, over the wire.
 async fn refresh(running: &Running, line: &mut Line) -> Result<u64, envelope::tuf::Error> {
-    let mut client = Client::new(TrustedState::bootstrap(&running.adopted().root)?, running.now());
+    served(TrustedState::bootstrap(&running.adopted().root)?, running, line).await
+}
+
+/// Refreshes what a device trusts by what is served.
+async fn served(
+    state: TrustedState,
+    running: &Running,
+    line: &mut Line,
+) -> Result<u64, envelope::tuf::Error> {
+    let mut client = Client::new(state, running.now());
     while let Need::Fetch { path, .. } = client.next() {
         let file = line.get(&format!("{TUF}{path}")).await;
         let fetched = if file.status.is_success() { Fetched::Bytes(&file.body) } else { Fetched::NotFound };
@@ -119,6 +130,62 @@ async fn a_root_follows_on_the_one_before_and_keeps_this_backends_keys() {
     let summary: FleetSummary = admin.get(path::FLEET).await.ok();
     assert_eq!(summary.root_version, 2);
     assert_eq!(refresh(&running, &mut admin).await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stolen_online_keys_are_replaced_by_a_root_and_their_versions_forgotten() {
+    let mut running = Running::start().await;
+    let mut admin = running.admin().await;
+    let config = backend::Config::new(running.data_dir(), &running.origin);
+    let stolen: BackendIdentity = admin.get(path::BACKEND).await.ok();
+    running.stop().await;
+    let next = backend::Backend::renew_keys(&config).unwrap();
+    assert_eq!(backend::Backend::renew_keys(&config).unwrap().snapshot, next.snapshot, "asked again");
+    assert!(next.snapshot != stolen.snapshot && next.timestamp != stolen.timestamp);
+    running.restart().await;
+    let mut admin = running.admin().await;
+
+    // A device that the thief reached is far ahead of the truth.
+    let thief = |name: &str| {
+        let seed = std::fs::read(running.data_dir().join("keys").join(name)).unwrap();
+        Ed25519Key::from_seed(seed.as_slice().try_into().unwrap())
+    };
+    let mut device = Client::new(TrustedState::bootstrap(&running.adopted().root).unwrap(), running.now());
+    let targets = Signed::<Targets>::parse(&running.adopted().targets).unwrap();
+    let mut snapshot = Signed::new(Snapshot::new(u64::MAX / 2, running.now(), &targets)).unwrap();
+    snapshot.sign(&thief("snapshot")).unwrap();
+    let mut ahead = Signed::new(Timestamp::new(u64::MAX / 2, running.now(), &snapshot)).unwrap();
+    ahead.sign(&thief("timestamp")).unwrap();
+    for file in [None, Some(ahead.raw()), Some(snapshot.raw()), Some(targets.raw())] {
+        device.feed(file.map_or(Fetched::NotFound, Fetched::Bytes)).unwrap();
+    }
+    let state = device.into_state();
+    let honest = served(state.clone(), &running, &mut admin).await;
+    assert!(matches!(honest, Err(envelope::tuf::Error::Rollback { .. })), "{honest:?}");
+
+    let root = Signed::<Root>::parse(&running.adopted().root).unwrap().signed().clone();
+    let mut rotated = root.next(running.now() + Seconds::days(365));
+    for (role, key) in [(TufRole::Snapshot, &next.snapshot), (TufRole::Timestamp, &next.timestamp)] {
+        let old = root.role(role).keyids[0].clone();
+        rotated.remove_key(role, &old);
+        rotated.add_key(role, key.as_ref().try_into().unwrap());
+    }
+    let mut rotated = Signed::new(rotated).unwrap();
+    rotated.sign(&running.fleet.root_key).unwrap();
+    let roots = vec![Base64(rotated.raw().to_vec())];
+    admin.post(path::METADATA, &PublishMetadata { roots, targets: None, trust_keys: None }).await.done();
+    assert_eq!(served(state.clone(), &running, &mut admin).await, Ok(1));
+
+    // The old keys go with the next start, and what is signed goes on.
+    running.restart().await;
+    assert!(!running.data_dir().join("keys/snapshot.next").exists());
+    running.clock.advance(Seconds::hours(20));
+    let mut admin = running.admin().await;
+    until("the renewal", async || {
+        (timestamp(&mut admin).await.version == running.now().as_secs()).then_some(())
+    })
+    .await;
+    assert_eq!(served(state, &running, &mut admin).await, Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

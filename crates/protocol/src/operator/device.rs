@@ -88,6 +88,9 @@ pub struct DeviceDetail {
 pub struct ProofRecord {
     /// `fleetseal-proof/1`.
     pub proof: Base64,
+    /// The certificate that it proves, DER: the present one, or an earlier one over the same keys.
+    #[serde(default)]
+    pub certificate: Base64,
     /// When the backend took it.
     pub received_at: UnixTime,
 }

@@ -163,6 +163,8 @@ pub async fn a_renewal_keeps_the_keys(make: impl Fn() -> Subject) {
     store.certify(vec![signed.clone()]).await.unwrap();
     let identity = store.identity(spki(1)).await.unwrap().unwrap();
     assert_eq!(identity.certificate, signed.sha256);
+    assert_eq!(store.certificates_of(device(1)).await.unwrap(), [certificate(1).der, signed.der]);
+    assert_eq!(store.certificates_of(device(2)).await.unwrap().len(), 1);
     let kinds: Vec<_> = store
         .events(Timeline::Device(device(1)), PageRequest::first(9))
         .await

@@ -113,6 +113,17 @@ impl Devices for SqliteStore {
         })
     }
 
+    fn certificates_of(&self, device: DeviceId) -> Answer<'_, Vec<Vec<u8>>> {
+        self.read(move |db| {
+            db.all(
+                "SELECT c.der FROM certificate c JOIN device d ON d.n = c.device
+                 WHERE d.id = ? AND c.der IS NOT NULL ORDER BY c.signed_at, c.rowid",
+                [device.as_bytes()],
+                |row| Ok(row.get(0)?),
+            )
+        })
+    }
+
     fn device_counts(&self) -> Answer<'_, DeviceCounts> {
         self.read(device_list::counts)
     }

@@ -175,8 +175,8 @@ impl Enrolments for SqliteStore {
 
     fn enrolment_of(&self, device: DeviceId) -> Answer<'_, Option<Enrolment>> {
         self.read(move |db| {
-            let newest = format!("{ENROLMENT} WHERE e.device = ? ORDER BY e.n DESC LIMIT 1");
-            db.one(&newest, [device.as_bytes()], enrolment_row)
+            let best = format!("{ENROLMENT} WHERE e.device = ? ORDER BY e.proof IS NULL, e.n DESC LIMIT 1");
+            db.one(&best, [device.as_bytes()], enrolment_row)
         })
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn check_in(
         server.hint(Hint::Device { device });
     }
     let offers = server.offers_for(device).await?;
-    let signed = CheckIn { device, nonce, at: now }.sign(&server.keys.link)?;
+    let signed = CheckIn { device, nonce, at: now }.sign(server.link_key())?;
     let poll_after = jittered(server.config.poll_after);
     Ok(Reply(CheckInResponse { check_in: Base64(signed), poll_after, offers }))
 }

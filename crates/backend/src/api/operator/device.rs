@@ -1,8 +1,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
-use envelope::RevocationList;
+use envelope::{Proof, PublicKey, RevocationList};
 use model::{DeviceId, Seconds, Version};
+use pki::DeviceCertificate;
 use protocol::{
     Base64, ErrorCode,
     device::ComponentStatus,
@@ -71,10 +72,10 @@ pub(super) async fn show(
         station: device.station.clone(),
         spki: device.spki,
         enrolled_at: device.enrolled_at,
-        proof: enrolment.and_then(|enrolment| {
-            let received_at = enrolment.changed_at;
-            enrolment.proof.map(|proof| ProofRecord { proof: Base64(proof), received_at })
-        }),
+        proof: match enrolment {
+            Some(enrolment) => proof(&server, &device, enrolment).await?,
+            None => None,
+        },
         deployments: open.map(|deployment| (deployment.rollout, deployment.id)).collect(),
         row: row(&server, device, certificate.unwrap_or_default()),
     }))
@@ -139,6 +140,20 @@ pub(super) async fn clear_cloned(
     server.audited(entry, server.store.clear_cloned(id, server.now())).await?;
     server.hint(Hint::Device { device: id });
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A device's proof with the certificate that it is for, which may have been renewed since.
+async fn proof(server: &Server, device: &Device, enrolment: store::Enrolment) -> Answer<Option<ProofRecord>> {
+    let Some(proof) = enrolment.proof else { return Ok(None) };
+    let proves = |der: &Vec<u8>| {
+        DeviceCertificate::parse(der).is_ok_and(|certificate| {
+            let key = PublicKey::P256(*certificate.certificate().key().sec1());
+            Proof::verify_possession(&proof, device.id, envelope::sha256(der), &key).is_ok()
+        })
+    };
+    let mut given = server.store.certificates_of(device.id).await?.into_iter().rev();
+    let certificate = given.find(proves).map(Base64).unwrap_or_default();
+    Ok(Some(ProofRecord { proof: Base64(proof), certificate, received_at: enrolment.changed_at }))
 }
 
 /// The signed list, if it is newer than the one on record and names this device.
