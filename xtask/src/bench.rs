@@ -26,9 +26,9 @@ const MEASURES: &[Measure] = &[
     Measure {
         goals: "P13",
         what: "sealing an artifact on two cores",
-        package: "fleetseal-envelope",
-        example: "bench_otap",
-        quick: &["64", "3"],
+        package: "fleetseal-app",
+        example: "bench_seal",
+        quick: &["128", "5"],
     },
     Measure {
         goals: "P6, P8, P9",

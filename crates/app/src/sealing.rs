@@ -1,20 +1,23 @@
 //! Sealing an artifact: read, hash, encrypt, hash, write, on as many cores as there is work for.
 //!
-//! One thread reads and hashes the plaintext, which can only be done in order; two take segments as they
-//! come, seal and hash them, and write each where it belongs.
+//! The plaintext is one long chain of hashing, which one thread at a time carries on; segments are
+//! sealed, hashed and written by whichever thread is free. All threads are alike: each takes the chain
+//! if it lies idle, or else a segment that is ready. A segment is read to where its ciphertext will
+//! stand, and no byte is moved after that.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::Read as _,
     os::unix::fs::FileExt as _,
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use envelope::{
     ContentKey, Sha256,
-    otap::{Header, SEGMENT_LEN, Sealer, SegmentList},
+    otap::{Header, Layout, Sealer, SegmentList, TAG_LEN},
 };
 use model::{Digest, Random};
 use protocol::ErrorCode;
@@ -32,16 +35,10 @@ pub struct SealedFile {
     pub segments: SegmentList,
 }
 
-/// A segment on its way from the reader to a sealer.
-struct Piece {
-    index: u32,
-    plaintext: Vec<u8>,
-}
-
-/// How many segments may wait between the threads.
+/// How many segments may be ready before whoever reads seals one, too.
 const WAITING: usize = 4;
-/// How many threads seal.
-const SEALERS: usize = 2;
+/// With one thread for the chain, two keep up with it: more would have nothing to do.
+const MOST_THREADS: usize = 3;
 
 /// Seals `from` under `key` into `to`, and leaves it to the caller to sync.
 ///
@@ -54,81 +51,154 @@ pub fn seal_file(
     random: &mut dyn Random,
 ) -> Result<SealedFile, Error> {
     let unreadable = |source: std::io::Error| Error::file("read", from, &source);
-    let mut file = File::open(from).map_err(unreadable)?;
+    let file = File::open(from).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let header = Header::new(length, random).map_err(|source| {
         Error::because(ErrorCode::TooLarge, format!("`{}` is too large to be sealed", from.display()), source)
     })?;
-    let sealer = Sealer::new(key, header).map_err(wrong)?;
     let layout = header.layout();
-
-    let digests = Mutex::new(vec![Digest::new([0; 32]); layout.segments() as usize]);
-    let (pieces, waiting) = mpsc::sync_channel::<Piece>(WAITING);
-    // A sealer that fails takes the receiving end away, so that the reader does not wait for it.
-    let waiting = Mutex::new(Some(waiting));
-    let (spent, buffers) = mpsc::channel::<Vec<u8>>();
-    let seal = |Piece { index, plaintext }: Piece, out: &mut Vec<u8>| {
-        let range = layout.segment_range(index).map_err(wrong)?;
-        out.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0);
-        let digest = sealer.seal_segment(index, &plaintext, out).map_err(wrong)?;
-        to.write_all_at(out, range.start)
-            .map_err(|source| Error::file("write the ciphertext of", from, &source))?;
-        lock(&digests)[index as usize] = digest;
-        Ok::<_, Error>(plaintext)
+    let line = Line {
+        sealer: Sealer::new(key, header).map_err(wrong)?,
+        from,
+        to,
+        state: Mutex::new(State {
+            chain: Some(Chain { file, hash: Sha256::new(), next: 0 }),
+            ready: VecDeque::new(),
+            spare: Vec::new(),
+            plaintext: None,
+            digests: vec![Digest::new([0; 32]); layout.segments() as usize],
+            failed: None,
+        }),
+        changed: Condvar::new(),
     };
-    let work = |spent: mpsc::Sender<Vec<u8>>| {
-        let mut out = Vec::new();
-        loop {
-            let next = lock(&waiting).as_ref().and_then(|pieces| pieces.recv().ok());
-            let Some(piece) = next else { return Ok(()) };
-            match seal(piece, &mut out) {
-                // The reader may be done with its work already.
-                Ok(plaintext) => drop(spent.send(plaintext)),
-                Err(error) => {
-                    *lock(&waiting) = None;
-                    return Err(error);
-                }
-            }
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| line.work());
         }
-    };
-    let plaintext = thread::scope(|scope| {
-        let work = &work;
-        let sealers: Vec<_> = (0..SEALERS)
-            .map(|_| {
-                let spent = spent.clone();
-                scope.spawn(move || work(spent))
-            })
-            .collect();
-        let mut hash = Sha256::new();
-        let mut read = || {
-            for index in 0..layout.segments() {
-                let range = layout.segment_plaintext(index).map_err(wrong)?;
-                let mut plaintext = buffers.try_recv().unwrap_or_else(|_| Vec::with_capacity(SEGMENT_LEN));
-                plaintext.resize(usize::try_from(range.end - range.start).unwrap_or(SEGMENT_LEN), 0);
-                file.read_exact(&mut plaintext).map_err(unreadable)?;
-                hash.update(&plaintext);
-                if pieces.send(Piece { index, plaintext }).is_err() {
-                    // A sealer failed; its error is the one to tell.
-                    break;
-                }
-            }
-            Ok(())
-        };
-        let outcome: Result<(), Error> = read();
-        drop(pieces);
-        for sealer in sealers {
-            sealer.join().unwrap_or_else(|_| {
-                Err(Error::new(ErrorCode::Internal, "a piece of work stopped unexpectedly"))
-            })?;
+        line.work();
+    });
+    let State { plaintext, digests, failed, .. } =
+        line.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match (failed, plaintext) {
+        (None, Some(plaintext)) => {
+            let segments = SegmentList::new(layout, digests).map_err(wrong)?;
+            Ok(SealedFile { plaintext, header, segments })
         }
-        outcome.map(|()| hash.finish())
-    })?;
-    let digests = digests.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(SealedFile { plaintext, header, segments: SegmentList::new(layout, digests).map_err(wrong)? })
+        (Some(error), _) => Err(error),
+        (None, None) => Err(Error::new(ErrorCode::Internal, "a piece of work stopped unexpectedly")),
+    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// What the threads share.
+struct Line<'a> {
+    sealer: Sealer,
+    from: &'a Path,
+    to: &'a File,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Nothing while a thread carries it on, and after its end.
+    chain: Option<Chain>,
+    /// Read and not yet sealed.
+    ready: VecDeque<Segment>,
+    /// Buffers to be used again.
+    spare: Vec<Vec<u8>>,
+    /// Known at the chain's end.
+    plaintext: Option<Digest>,
+    digests: Vec<Digest>,
+    /// The first thing that went wrong; it ends the work of all.
+    failed: Option<Error>,
+}
+
+/// Reading and hashing the plaintext, in order.
+struct Chain {
+    file: File,
+    hash: Sha256,
+    next: u32,
+}
+
+/// A segment in a buffer of its sealed length.
+struct Segment {
+    index: u32,
+    buffer: Vec<u8>,
+}
+
+impl Line<'_> {
+    /// Takes whatever there is to do until all is done.
+    fn work(&self) {
+        let mut state = self.lock();
+        while state.failed.is_none() {
+            if state.ready.len() < WAITING
+                && let Some(chain) = state.chain.take()
+            {
+                let buffer = state.spare.pop().unwrap_or_default();
+                drop(state);
+                let read = self.read(chain, buffer);
+                state = self.lock();
+                match read {
+                    Ok((segment, chain)) if chain.next == self.layout().segments() => {
+                        state.ready.push_back(segment);
+                        state.plaintext = Some(chain.hash.finish());
+                    }
+                    Ok((segment, chain)) => {
+                        state.ready.push_back(segment);
+                        state.chain = Some(chain);
+                    }
+                    Err(error) => state.failed = Some(error),
+                }
+                self.changed.notify_all();
+            } else if let Some(mut segment) = state.ready.pop_front() {
+                drop(state);
+                let sealed = self.seal(&mut segment);
+                state = self.lock();
+                match sealed {
+                    Ok(digest) => state.digests[segment.index as usize] = digest,
+                    Err(error) => state.failed = Some(error),
+                }
+                state.spare.push(segment.buffer);
+            } else if state.plaintext.is_some() {
+                return;
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// Reads the next segment to where it will be sealed, hashing each chunk while it is in the cache.
+    fn read(&self, mut chain: Chain, mut buffer: Vec<u8>) -> Result<(Segment, Chain), Error> {
+        let index = chain.next;
+        let range = self.layout().segment_range(index).map_err(wrong)?;
+        buffer.resize(usize::try_from(range.end - range.start).unwrap_or(usize::MAX), 0);
+        for (_, place) in self.layout().places(index, &mut buffer).map_err(wrong)?.1 {
+            let length = place.len() - TAG_LEN;
+            let plaintext = &mut place[..length];
+            chain.file.read_exact(plaintext).map_err(|source| Error::file("read", self.from, &source))?;
+            chain.hash.update(plaintext);
+        }
+        chain.next += 1;
+        Ok((Segment { index, buffer }, chain))
+    }
+
+    fn seal(&self, Segment { index, buffer }: &mut Segment) -> Result<Digest, Error> {
+        let digest = self.sealer.seal_segment(*index, buffer).map_err(wrong)?;
+        let at = self.layout().segment_range(*index).map_err(wrong)?.start;
+        self.to
+            .write_all_at(buffer, at)
+            .map_err(|source| Error::file("write the ciphertext of", self.from, &source))?;
+        Ok(digest)
+    }
+
+    fn layout(&self) -> Layout {
+        self.sealer.header().layout()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn wrong(source: envelope::otap::Error) -> Error {
@@ -141,7 +211,7 @@ mod tests {
 
     use envelope::{
         SystemRandom,
-        otap::{Opener, Opening},
+        otap::{Opener, Opening, SEGMENT_LEN},
     };
 
     use super::*;

@@ -19,6 +19,9 @@ const SEALED_CHUNK: u64 = SEALED_CHUNK_LEN as u64;
 const SEGMENT: u64 = SEGMENT_LEN as u64;
 const SEALED_SEGMENT: u64 = SEGMENT_CHUNKS as u64 * SEALED_CHUNK;
 
+/// A chunk's index and its bytes in a segment's buffer.
+type Place<'b> = (u32, &'b mut [u8]);
+
 /// Where chunks and segments lie in a plaintext of some length and in its ciphertext.
 ///
 /// There is always a last chunk; that of an empty plaintext is empty. Ranges are in bytes from the
@@ -113,6 +116,23 @@ impl Layout {
         Ok(start..self.ciphertext_len().min(end))
     }
 
+    /// The places in a segment's buffer: the header's, which is empty but for the first segment, then
+    /// each chunk's with its index: its plaintext or ciphertext, and last the [`TAG_LEN`] bytes of its tag.
+    ///
+    /// # Errors
+    /// There is no such segment, or the buffer is not as long as it is sealed.
+    pub fn places<'b>(
+        &self,
+        segment: u32,
+        buffer: &'b mut [u8],
+    ) -> Result<(&'b mut [u8], impl Iterator<Item = Place<'b>> + use<'b>), Error> {
+        let range = self.segment_range(segment)?;
+        expect("the sealed segment", range.end - range.start, buffer)?;
+        let (header, chunks) = buffer.split_at_mut(if segment == 0 { Header::LEN } else { 0 });
+        let first = segment * SEGMENT_CHUNKS;
+        Ok((header, (first..).zip(chunks.chunks_mut(SEALED_CHUNK_LEN))))
+    }
+
     /// How many segments lie wholly within the first `bytes` of the ciphertext: where to resume.
     pub fn whole_segments(&self, bytes: u64) -> u32 {
         if bytes >= self.ciphertext_len() {
@@ -126,4 +146,9 @@ impl Layout {
         let index = u64::from(index);
         if index < count { Ok(index) } else { Err(Error::OutOfRange { what, index }) }
     }
+}
+
+pub(super) fn expect(what: &'static str, expected: u64, buffer: &[u8]) -> Result<(), Error> {
+    let found = buffer.len() as u64;
+    if found == expected { Ok(()) } else { Err(Error::Length { what, expected, found }) }
 }

@@ -3,7 +3,7 @@ use std::fmt;
 use aws_lc_rs::aead::Aad;
 use model::Digest;
 
-use super::{Error, Header, Keys, SEALED_CHUNK_LEN, SegmentList, seal::expect};
+use super::{Error, Header, Keys, SegmentList, layout::expect};
 use crate::{ContentKey, Sha256};
 
 /// Opens chunks, in any order and from any number of threads.
@@ -62,19 +62,11 @@ impl Opener {
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let layout = self.header.layout();
-        let range = layout.segment_range(index)?;
-        expect("the sealed segment", range.end - range.start, buffer)?;
-        let mut buffer = buffer;
-        if index == 0 {
-            let (header, rest) = buffer.split_at_mut(Header::LEN);
-            if *header != self.aad {
-                return Err(Error::Header { what: "not the one in the ticket" }.into());
-            }
-            buffer = rest;
+        let (header, places) = self.header.layout().places(index, buffer)?;
+        if !header.is_empty() && *header != self.aad {
+            return Err(Error::Header { what: "not the one in the ticket" }.into());
         }
-        for (chunk, sealed) in layout.segment_chunks(index)?.zip(buffer.chunks_mut(SEALED_CHUNK_LEN)) {
-            let chunk = u32::try_from(chunk).expect("a chunk's index is below 2^32");
+        for (chunk, sealed) in places {
             each(self.open_chunk(chunk, sealed)?)?;
         }
         Ok(())

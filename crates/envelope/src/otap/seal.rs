@@ -3,7 +3,7 @@ use std::fmt;
 use aws_lc_rs::aead::Aad;
 use model::Digest;
 
-use super::{CHUNK_LEN, Error, Header, Keys, SEALED_CHUNK_LEN, SegmentList, TAG_LEN};
+use super::{CHUNK_LEN, Error, Header, Keys, SegmentList, TAG_LEN, layout::expect};
 use crate::{ContentKey, Sha256};
 
 /// Seals chunks and segments, in any order and from any number of threads.
@@ -48,51 +48,37 @@ impl Sealer {
         self.header
     }
 
-    /// Seals chunk `index` of the plaintext into `out`, which is longer by [`TAG_LEN`].
+    /// Seals chunk `index` in place: `buffer` holds its plaintext, then room for the tag.
     ///
     /// # Errors
-    /// There is no such chunk, or a buffer is not as long as the layout says.
-    pub fn seal_chunk(&self, index: u32, plaintext: &[u8], out: &mut [u8]) -> Result<(), Error> {
+    /// There is no such chunk, or the buffer is not as long as the layout says.
+    pub fn seal_chunk(&self, index: u32, buffer: &mut [u8]) -> Result<(), Error> {
         let layout = self.header.layout();
-        let range = layout.plaintext_range(index)?;
-        expect("the chunk", range.end - range.start, plaintext)?;
-        expect("the sealed chunk", range.end - range.start + TAG_LEN as u64, out)?;
-        let (ciphertext, tag) = out.split_at_mut(plaintext.len());
+        let range = layout.ciphertext_range(index)?;
+        expect("the sealed chunk", range.end - range.start, buffer)?;
+        let (plaintext, tag) = buffer.split_at_mut(buffer.len() - TAG_LEN);
         let nonce = self.keys.nonce(index, layout.is_last(index));
-        self.keys
-            .key
-            .seal_out_of_place_scatter(nonce, Aad::from(&self.aad), plaintext, ciphertext, &[], tag)
-            .map_err(|_| Error::Provider)
+        let sealed = self.keys.key.seal_in_place_separate_tag(nonce, Aad::from(&self.aad), plaintext);
+        tag.copy_from_slice(sealed.map_err(|_| Error::Provider)?.as_ref());
+        Ok(())
     }
 
-    /// Seals segment `index` of the plaintext into `out`, the header before it for the first one, and
-    /// gives the SHA-256 of `out`. Each chunk is hashed while it is still in the cache.
+    /// Seals segment `index` in place, each chunk's plaintext standing where [`super::Layout::places`] says,
+    /// writes the header before the first one, and gives the SHA-256 of all of `buffer`. Each chunk is
+    /// hashed while it is still in the cache.
     ///
     /// # Errors
-    /// There is no such segment, or a buffer is not as long as the layout says.
-    pub fn seal_segment(&self, index: u32, plaintext: &[u8], out: &mut [u8]) -> Result<Digest, Error> {
-        let layout = self.header.layout();
-        let range = layout.segment_plaintext(index)?;
-        expect("the segment", range.end - range.start, plaintext)?;
-        let range = layout.segment_range(index)?;
-        expect("the sealed segment", range.end - range.start, out)?;
-
+    /// There is no such segment, or the buffer is not as long as the layout says.
+    pub fn seal_segment(&self, index: u32, buffer: &mut [u8]) -> Result<Digest, Error> {
         let mut digest = Sha256::new();
-        let mut out = out;
-        if index == 0 {
-            let (header, rest) = out.split_at_mut(Header::LEN);
+        let (header, places) = self.header.layout().places(index, buffer)?;
+        if !header.is_empty() {
             header.copy_from_slice(&self.aad);
             digest.update(header);
-            out = rest;
         }
-        let chunks = layout.segment_chunks(index)?;
-        let sealed = out.chunks_mut(SEALED_CHUNK_LEN);
-        for (at, (chunk, sealed)) in chunks.zip(sealed).enumerate() {
-            let from = at * CHUNK_LEN;
-            let to = plaintext.len().min(from + CHUNK_LEN);
-            let chunk = u32::try_from(chunk).expect("a chunk's index is below 2^32");
-            self.seal_chunk(chunk, &plaintext[from..to], sealed)?;
-            digest.update(sealed);
+        for (chunk, place) in places {
+            self.seal_chunk(chunk, place)?;
+            digest.update(place);
         }
         Ok(digest.finish())
     }
@@ -114,7 +100,14 @@ impl Sealing {
     /// There is no further segment, or a buffer is not as long as the layout says.
     pub fn segment(&mut self, plaintext: &[u8], out: &mut [u8]) -> Result<(), Error> {
         let index = u32::try_from(self.segments.len()).expect("at most 2^28 segments");
-        let digest = self.sealer.seal_segment(index, plaintext, out)?;
+        let layout = self.sealer.header.layout();
+        let range = layout.segment_plaintext(index)?;
+        expect("the segment", range.end - range.start, plaintext)?;
+        let (_, places) = layout.places(index, out)?;
+        for ((_, place), chunk) in places.zip(plaintext.chunks(CHUNK_LEN)) {
+            place[..chunk.len()].copy_from_slice(chunk);
+        }
+        let digest = self.sealer.seal_segment(index, out)?;
         self.plaintext.update(plaintext);
         self.segments.push(digest);
         Ok(())
@@ -140,9 +133,4 @@ impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer").field("header", &self.header).finish_non_exhaustive()
     }
-}
-
-pub(super) fn expect(what: &'static str, expected: u64, buffer: &[u8]) -> Result<(), Error> {
-    let found = buffer.len() as u64;
-    if found == expected { Ok(()) } else { Err(Error::Length { what, expected, found }) }
 }

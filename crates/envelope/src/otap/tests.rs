@@ -161,14 +161,19 @@ fn segments_sealed_apart_are_the_same_as_those_sealed_in_a_row() {
         let range = layout.segment_range(index).unwrap();
         let mut out = vec![0; usize::try_from(range.end - range.start).unwrap()];
         let part = slice(&plaintext, layout.segment_plaintext(index).unwrap());
-        let digest = sealer.seal_segment(index, part, &mut out).unwrap();
+        for ((_, place), chunk) in layout.places(index, &mut out).unwrap().1.zip(part.chunks(CHUNK_LEN)) {
+            place[..chunk.len()].copy_from_slice(chunk);
+        }
+        let digest = sealer.seal_segment(index, &mut out).unwrap();
         assert_eq!(out, slice(&ciphertext, range));
         assert_eq!(digest, sealed.segments.segments()[index as usize]);
     }
-    for short in [&plaintext[..SEGMENT_LEN - 1], &plaintext[..0]] {
-        assert!(matches!(sealer.seal_segment(0, short, &mut []), Err(Error::Length { .. })));
+    for short in [SEGMENT_LEN - 1, 0] {
+        assert!(matches!(sealer.seal_segment(0, &mut vec![0; short]), Err(Error::Length { .. })));
+        let mut sealing = Sealing::new(&key(), sealed.header).unwrap();
+        assert!(matches!(sealing.segment(&plaintext[..short], &mut []), Err(Error::Length { .. })));
     }
-    assert!(matches!(sealer.seal_segment(3, &[], &mut []), Err(Error::OutOfRange { .. })));
+    assert!(matches!(sealer.seal_segment(3, &mut []), Err(Error::OutOfRange { .. })));
 }
 
 #[test]
