@@ -1,1 +1,4 @@
-//! The suites at the boundaries: real backend, agents and commands on loopback.
+//! The suites at the boundaries: real backend, agents and commands on loopback. The library holds what
+//! the fuzzer and the plain tests share.
+
+pub mod hostile;

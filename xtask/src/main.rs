@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks on its terminal")]
 
 mod bench;
+mod fuzz;
 mod judges;
 mod licences;
 mod process;
@@ -24,6 +25,8 @@ cargo xtask COMMAND
                    only the tests whose name contains it
   tidy             the rules that no compiler checks: who imports whom, sizes, names, links
   bench [--quick]  measure against the goals
+  fuzz [TARGET [SECONDS]]
+                   feed one target of `fuzz/`, or each, for 20 minutes or so many seconds
   setup            install what building and testing need
   fmt              format all sources
 ";
@@ -50,6 +53,9 @@ fn run(args: &[String]) -> Result<()> {
         ("tidy", []) => tidy::run(&Workspace::load()?),
         ("bench", []) => bench::run(&Workspace::load()?, false),
         ("bench", [quick]) if quick == "--quick" => bench::run(&Workspace::load()?, true),
+        ("fuzz", []) => fuzz::run(&Workspace::load()?, None, None),
+        ("fuzz", [target]) => fuzz::run(&Workspace::load()?, Some(target), None),
+        ("fuzz", [target, seconds]) => fuzz::run(&Workspace::load()?, Some(target), Some(seconds)),
         ("setup", []) => setup::ensure(Purpose::Test, &Workspace::load()?),
         ("fmt", []) => process::run(process::cargo(&["fmt", "--all"])),
         ("help" | "--help" | "-h", _) => {

@@ -101,6 +101,15 @@ impl From<minicbor::decode::Error> for Malformed {
     }
 }
 
+/// Whether these bytes have the form of a key file, so that a damaged copy is told from one that is whole.
+/// Says nothing of what is sealed within: only unlocking does.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_form(bytes: &[u8]) -> Result<(), &'static str> {
+    KeyFile::decode(bytes).map(drop).map_err(|Malformed(reason)| reason)
+}
+
 impl Draft<'_> {
     /// Seals all keys anew under `master`.
     pub(crate) fn seal(self, master: &Secret) -> Result<KeyFile, Error> {

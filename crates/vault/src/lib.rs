@@ -25,6 +25,7 @@ mod vault;
 
 pub use audit::{AuditEntry, AuditHead, Intent, Signed, Witnessed, merkle_root};
 pub use error::Error;
+pub use file::check_form;
 pub use harden::{Hardened, harden};
 pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};
 pub use passphrase::check_passphrase;
