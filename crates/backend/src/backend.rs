@@ -75,7 +75,7 @@ impl Backend {
         };
 
         let normal = normal_routes(server);
-        let enrolment = api::device::enrolment_routes().with_state(Arc::clone(server));
+        let enrolment = api::device::enrolment_routes(server).with_state(Arc::clone(server));
         let limits = server.config.limits;
         let tls_limits =
             tls::Limits { connections: limits.connections, handshake: limits.handshake, drain: limits.drain };
@@ -105,7 +105,7 @@ impl fmt::Debug for Backend {
 }
 
 fn normal_routes(server: &Arc<Server>) -> Router {
-    api::device::routes()
+    api::device::routes(server)
         .merge(api::operator::routes(server))
         .fallback(api::nothing_here)
         .method_not_allowed_fallback(api::wrong_method)

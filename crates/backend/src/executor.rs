@@ -29,7 +29,9 @@ const SPAN: Duration = Duration::from_millis(50);
 /// Drives the rollouts until `shutdown`.
 pub(crate) async fn run(server: Arc<Server>, shutdown: CancellationToken) {
     loop {
-        if let Err(refusal) = server.drive_rollouts().await {
+        if server.lost().is_none()
+            && let Err(refusal) = server.drive_rollouts().await
+        {
             tracing::error!(code = %refusal.code(), "failed to drive the rollouts");
         }
         tokio::select! {

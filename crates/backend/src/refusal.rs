@@ -29,7 +29,7 @@ impl Refusal {
         self
     }
 
-    fn hint(mut self, hint: &str) -> Self {
+    pub(crate) fn hint(mut self, hint: &str) -> Self {
         self.0.hint = Some(hint.to_owned());
         self
     }
@@ -93,6 +93,15 @@ impl From<envelope::request::Error> for Refusal {
             E::OtherContent => ErrorCode::OtherContent,
             _ => ErrorCode::InvalidMetadata,
         };
+        Self::new(code, sentence(&error))
+    }
+}
+
+impl From<envelope::log::Error> for Refusal {
+    fn from(error: envelope::log::Error) -> Self {
+        use envelope::log::Error as E;
+        let forked = matches!(error, E::Shorter { .. } | E::Fork { .. });
+        let code = if forked { ErrorCode::LogForked } else { ErrorCode::InvalidObject };
         Self::new(code, sentence(&error))
     }
 }

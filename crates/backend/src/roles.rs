@@ -36,6 +36,10 @@ operations! {
     ReadAlarms = "read_alarms", EVERYBODY;
     AcknowledgeAlarm = "acknowledge_alarm", &[Admin, Operator];
     ReadAudit = "read_audit", &[Admin, Auditor];
+    ReadLogHead = "read_log_head", EVERYBODY;
+    CosignLog = "cosign_log", &[Admin, ReleaseManager, Operator, Station];
+    ReadRecovery = "read_recovery", &[Admin, Auditor];
+    RecoverBackend = "recover_backend", &[Admin];
 
     ReadPeople = "read_people", &[Admin, Auditor];
     PutPerson = "put_person", &[Admin];
@@ -80,6 +84,27 @@ operations! {
 }
 
 impl Operation {
+    /// Whether a backend that was restored from a backup does it: whatever changes nothing, and its recovery.
+    pub const fn serves_while_locked(self) -> bool {
+        matches!(
+            self,
+            Self::RecoverBackend
+                | Self::ReadFleet
+                | Self::ReadBackend
+                | Self::ReadEvents
+                | Self::ReadAlarms
+                | Self::ReadAudit
+                | Self::ReadLogHead
+                | Self::ReadRecovery
+                | Self::ReadPeople
+                | Self::ReadEnrolments
+                | Self::ReadDevices
+                | Self::ReadReleases
+                | Self::ReadRollouts
+                | Self::ReadLinks
+        )
+    }
+
     /// Whether somebody with these roles may do it.
     pub fn allowed(self, roles: impl IntoIterator<Item = Role>) -> bool {
         roles.into_iter().any(|role| self.roles().contains(&role))

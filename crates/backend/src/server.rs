@@ -7,7 +7,10 @@ use std::{
 
 use envelope::{Ed25519Key, tuf::TrustedState};
 use model::{DeploymentId, DeviceId, RolloutId, Seconds, SpkiDigest, TokenId, UnixTime};
-use protocol::{device::PushEvent, operator::Hint};
+use protocol::{
+    device::PushEvent,
+    operator::{Hint, LogSize},
+};
 use store::{Blobs, Document, NewAuditEntry, SqliteStore, Store};
 use tls::{Clock, Identity, ServerTls};
 use tokio::sync::{Notify, broadcast};
@@ -19,6 +22,7 @@ use crate::{
     keys::Keys,
     metadata::{self, Publication, TRUSTED, TUF_PREFIX},
     push::Push,
+    recovery,
     refusal::Answer,
     roles::Operation,
     serving::Downloads,
@@ -46,6 +50,7 @@ pub(crate) struct Server {
     fleet: RwLock<Arc<Fleet>>,
     trust: RwLock<Arc<Trust>>,
     publishing: tokio::sync::Mutex<()>,
+    lost: RwLock<Option<LogSize>>,
 }
 
 /// What is remembered between requests and may be forgotten.
@@ -65,6 +70,7 @@ impl Server {
         let fleet = load_fleet(&*store).await?.ok_or(Error::NotAdopted)?;
         let trust = load_trust(&*store).await?.ok_or(Error::NotAdopted)?;
         let keys = Keys::settle(&config.data_dir, &trust)?;
+        let lost = recovery::load(&*store).await?;
         let now = config.clock.now();
         let identity = server_identity(&fleet, &keys, now)?;
         let tls = Arc::new(ServerTls::new(&identity, &trust.roots(now), Arc::clone(&config.clock))?);
@@ -83,6 +89,7 @@ impl Server {
             fleet: RwLock::new(Arc::new(fleet)),
             trust: RwLock::new(Arc::new(trust)),
             publishing: tokio::sync::Mutex::default(),
+            lost: RwLock::new(lost),
             config,
         })
     }
@@ -107,6 +114,16 @@ impl Server {
     pub(crate) fn link_key(&self) -> &Ed25519Key {
         let trust = self.trust();
         self.keys.link.chosen(|key| trust.lists_link(key))
+    }
+
+    /// The head of the log that the backend had before it was restored from a backup: while there is one,
+    /// it serves nothing.
+    pub(crate) fn lost(&self) -> Option<LogSize> {
+        *self.lost.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_lost(&self, lost: Option<LogSize>) {
+        *self.lost.write().unwrap_or_else(PoisonError::into_inner) = lost;
     }
 
     pub(crate) fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

@@ -35,6 +35,9 @@ pub(crate) async fn run(server: Arc<Server>, shutdown: CancellationToken) {
     let mut tidied_at = UnixTime::EPOCH;
     loop {
         let done = async {
+            if server.lost().is_some() {
+                return Ok(());
+            }
             server.sweep_links().await?;
             server.freshen_metadata(&mut warned).await?;
             if server.now() >= tidied_at + TIDY_EVERY {
@@ -199,5 +202,7 @@ pub(crate) const fn alarm_word(kind: AlarmKind) -> &'static str {
         AlarmKind::RolloutPaused => "rollout_paused",
         AlarmKind::MetadataExpiring => "metadata_expiring",
         AlarmKind::Storage => "storage",
+        AlarmKind::LogForked => "log_forked",
+        AlarmKind::BackendRestored => "backend_restored",
     }
 }

@@ -104,6 +104,9 @@ const HOLDER: i64 = -65_540;
 const CERTIFICATE: i64 = -65_541;
 
 impl TrustKeys {
+    /// Who holds the backend's own keys, by name.
+    pub const BACKEND: &'static str = "backend";
+
     /// The TUF target that holds the key set.
     pub const TARGET: &'static str = "trust/keys.cbor";
 

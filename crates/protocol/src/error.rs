@@ -109,6 +109,10 @@ codes! {
     Canceled = "canceled", 499;
     /// A rule of the device was broken by what it was offered.
     Refused = "refused", 409;
+    /// A log was cut or rewritten: its head does not follow on the one that was seen before.
+    LogForked = "log_forked", 409;
+    /// The backend was restored from a backup, and serves nothing until an admin has recovered it.
+    BackendRestored = "backend_restored", 503;
     /// Our fault.
     Internal = "internal", 500;
 }

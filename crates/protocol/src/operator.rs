@@ -7,6 +7,7 @@ mod enrolment;
 mod event;
 mod fleet;
 mod link;
+mod log;
 pub mod path;
 mod release;
 mod request;
@@ -18,11 +19,14 @@ pub use device::{
 pub use enrolment::{
     Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
 };
-pub use event::{AlarmKind, AlarmRow, AuditHead, AuditRow, Hint, TimelineEntry};
+pub use event::{AlarmKind, AlarmRow, AuditRow, Hint, TimelineEntry};
 pub use fleet::{
     Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, PutCertificate, PutPerson, SnapshotRequest,
 };
 pub use link::{LinkCounts, LinkRow};
+pub use log::{
+    Cosigned, LogHead, LogLeaf, LogProof, LogSize, LogSpan, Recover, Recovered, RecoveryState, VaultHead,
+};
 pub use release::{
     ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow, Review,
     SealedArtifactRow, UploadSealed, Verdict, WithdrawRelease,

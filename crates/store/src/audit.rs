@@ -1,5 +1,7 @@
 use model::{Digest, SpkiDigest, UnixTime};
 
+use envelope::log;
+
 use crate::{Answer, digest};
 
 /// Who did what to what, when and why.
@@ -35,13 +37,14 @@ pub struct AuditEntry {
 /// Where the audit log ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AuditHead {
-    /// The number of the last entry; 0 if there is none.
-    pub seq: u64,
-    /// Its hash; zeros if there is none.
-    pub hash: Digest,
+    /// How many entries there are, which is the number of the last one.
+    pub size: u64,
+    /// The Merkle tree hash (RFC 6962, 2.1) of them all; their leaves are [`NewAuditEntry::leaf`].
+    pub root: Digest,
 }
 
-/// The audit log: appended to, never changed.
+/// The audit log: appended to, never changed. It is a Merkle tree, so its head can be signed, and any later
+/// head proven to follow on it.
 pub trait Audit {
     /// Appends entries, in order, and gives them back chained.
     fn append_audit(&self, entries: Vec<NewAuditEntry>) -> Answer<'_, Vec<AuditEntry>>;
@@ -51,14 +54,41 @@ pub trait Audit {
 
     /// Where the log ends.
     fn audit_head(&self) -> Answer<'_, AuditHead>;
+
+    /// Where the log ended when it had `size` entries.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound): it never had so many.
+    fn audit_head_at(&self, size: u64) -> Answer<'_, AuditHead>;
+
+    /// The proof (RFC 6962, 2.1.1) that entry number `seq` is among the first `size`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound): it is not, or there are not so many.
+    fn prove_audit_entry(&self, seq: u64, size: u64) -> Answer<'_, Vec<Digest>>;
+
+    /// The proof (RFC 6962, 2.1.2) that the first `new` entries follow on the first `old`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::Error::NotFound): there are not so many.
+    fn prove_audit_growth(&self, old: u64, new: u64) -> Answer<'_, Vec<Digest>>;
 }
 
 impl NewAuditEntry {
-    /// The hash of entry number `seq` that says this and follows `previous`: SHA-256 over
-    /// `fleetseal-audit-entry/1`, a zero byte, `previous`, number and instant (8 bytes each, big-endian),
-    /// the actor (32 bytes, or zeros), then action, subject, reason and detail, each behind its length
-    /// (4 bytes, big-endian).
+    /// The hash of entry number `seq` that says this and follows `previous`: SHA-256 of its bytes.
     pub fn hash(&self, seq: u64, previous: Digest) -> Digest {
+        digest::sha256(&self.bytes(seq, previous))
+    }
+
+    /// The hash of the same entry as a leaf of the log's tree (RFC 6962, 2.1).
+    pub fn leaf(&self, seq: u64, previous: Digest) -> Digest {
+        log::leaf_hash(&self.bytes(seq, previous))
+    }
+
+    /// The bytes of entry number `seq` that says this and follows `previous`: `fleetseal-audit-entry/1`, a
+    /// zero byte, `previous`, number and instant (8 bytes each, big-endian), the actor (32 bytes, or zeros),
+    /// then action, subject, reason and detail, each behind its length (4 bytes, big-endian).
+    pub fn bytes(&self, seq: u64, previous: Digest) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(b"fleetseal-audit-entry/1\0");
         bytes.extend_from_slice(previous.as_bytes());
@@ -70,11 +100,6 @@ impl NewAuditEntry {
             bytes.extend_from_slice(&len.to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
         }
-        digest::sha256(&bytes)
+        bytes
     }
-}
-
-impl AuditHead {
-    /// The head of a log without entries.
-    pub const EMPTY: Self = Self { seq: 0, hash: Digest::new([0; 32]) };
 }

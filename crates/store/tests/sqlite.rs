@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 
 use model::{DeviceId, Digest, HardwareRevision, SpkiDigest, UnixTime};
 use store::{
-    Basis, Certificate, CheckIn, CheckedIn, Device, DeviceState, Devices, Document, Documents, Error,
-    Journal, Reservation, Reserved, SqliteOptions, SqliteStore,
+    Audit as _, Basis, Certificate, CheckIn, CheckedIn, Device, DeviceState, Devices, Document, Documents,
+    Error, Journal, Reservation, Reserved, SqliteOptions, SqliteStore,
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
@@ -196,4 +196,32 @@ async fn a_dropped_future_does_not_undo_what_was_handed_in() {
     drop(store);
     let store = SqliteStore::open(&path).unwrap();
     assert!(store.document("000001".into()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_audit_log_from_before_there_were_trees_gets_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let entry = |n: u64| store::NewAuditEntry {
+        at: NOW,
+        actor: None,
+        action: "test".into(),
+        subject: n.to_string(),
+        reason: String::new(),
+        detail: String::new(),
+    };
+    let store = SqliteStore::open(&path).unwrap();
+    store.append_audit((0..11).map(entry).collect()).await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    drop(store);
+    let file = rusqlite::Connection::open(&path).unwrap();
+    assert!(file.execute("DELETE FROM audit_node", []).is_err(), "nodes are never removed");
+    file.execute_batch("DROP TABLE audit_node; PRAGMA user_version = 1").unwrap();
+    drop(file);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.audit_head().await.unwrap(), head);
+    store.append_audit(vec![entry(11)]).await.unwrap();
+    let path = store.prove_audit_growth(11, 12).await.unwrap();
+    let now = store.audit_head().await.unwrap();
+    envelope::log::verify_consistency((11, head.root), (12, now.root), &path).unwrap();
 }

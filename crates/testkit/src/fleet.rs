@@ -34,6 +34,8 @@ pub struct Fleet {
     pub seal_key: Ed25519Key,
     /// Signs grants, replacements and revocation lists.
     pub grant_key: Ed25519Key,
+    /// Signs the heads of a vault's log.
+    pub audit_key: Ed25519Key,
     /// Receives content keys.
     pub member_kem: KemSecret,
     /// How many targets keys must sign.
@@ -99,6 +101,7 @@ impl Fleet {
             ticket_key: key(),
             seal_key: key(),
             grant_key: key(),
+            audit_key: key(),
             member_kem: KemSecret::generate(random).unwrap(),
             threshold,
             devices: issuing(CaKind::Devices(station.clone()), UnixTime::MAX),
@@ -221,6 +224,7 @@ impl Fleet {
             signer(KeyRole::Ticket, &self.ticket_key),
             signer(KeyRole::Seal, &self.seal_key),
             signer(KeyRole::Grant, &self.grant_key),
+            signer(KeyRole::Audit, &self.audit_key),
             online(KeyRole::Link, &identity.link),
             online(KeyRole::Audit, &identity.audit),
             entry(KeyRole::Member, KeyMaterial::Recipient(self.member_kem.public())),

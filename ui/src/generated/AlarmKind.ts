@@ -3,4 +3,4 @@
 /**
  * What somebody must look at.
  */
-export type AlarmKind = "key_seen" | "token_reused" | "device_cloned" | "revoked_device" | "foreign_link" | "rollout_paused" | "metadata_expiring" | "storage";
+export type AlarmKind = "key_seen" | "token_reused" | "device_cloned" | "revoked_device" | "foreign_link" | "rollout_paused" | "metadata_expiring" | "storage" | "log_forked" | "backend_restored";

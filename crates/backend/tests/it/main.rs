@@ -7,6 +7,7 @@ mod executor;
 mod founding;
 mod happy;
 mod links;
+mod logs;
 mod membership;
 mod metadata;
 mod release;

@@ -217,6 +217,11 @@ impl SignedCheckpoint {
         Ok(at)
     }
 
+    /// Whose signatures stand below it, unverified.
+    pub fn names(&self) -> impl Iterator<Item = &LogName> {
+        self.lines.iter().map(|line| &line.name)
+    }
+
     /// The cosignature of this witness alone, to be handed over. Unverified.
     pub fn cosignature(&self, witness: &LogKey) -> Option<Cosignature> {
         let id = witness.id(COSIGNATURE_V1);

@@ -1,7 +1,5 @@
-use model::{DeploymentId, DeviceId, Digest, FleetId, ReleaseId, RequestId, RolloutId, UnixTime};
+use model::{DeploymentId, DeviceId, ReleaseId, RequestId, RolloutId, UnixTime};
 use serde::{Deserialize, Serialize};
-
-use crate::Base64;
 
 /// A line of the operators' event stream: something changed, fetch it anew.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -60,6 +58,10 @@ pub enum AlarmKind {
     MetadataExpiring,
     /// The disk is nearly or entirely full.
     Storage,
+    /// A vault's log does not follow on what it was: it was cut or rewritten.
+    LogForked,
+    /// The backend was restored from a backup: its log is not the one that a vault cosigned.
+    BackendRestored,
 }
 
 /// An alarm.
@@ -118,33 +120,4 @@ pub struct AuditRow {
     pub subject: String,
     /// Why, as they said.
     pub reason: String,
-}
-
-/// Where the backend's audit trail ends, signed, so that nobody cuts it short unnoticed: whoever keeps a
-/// head sees whether a later one follows on it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
-pub struct AuditHead {
-    /// The number of the last entry; 0 if there is none.
-    #[cfg_attr(feature = "ts", ts(type = "number"))]
-    pub number: u64,
-    /// Its hash, over the one before it and so over all of them.
-    pub hash: Digest,
-    /// When it was signed.
-    pub at: UnixTime,
-    /// Ed25519, 64 bytes, by the backend's audit key over [`AuditHead::signed_bytes`].
-    pub signature: Base64,
-}
-
-impl AuditHead {
-    /// What is signed: `fleetseal-audit-head/1`, a zero byte, the fleet (16 bytes), the number (8 bytes,
-    /// big-endian), the hash (32 bytes) and the instant (8 bytes, big-endian).
-    pub fn signed_bytes(fleet: FleetId, number: u64, hash: Digest, at: UnixTime) -> Vec<u8> {
-        let mut bytes = b"fleetseal-audit-head/1\0".to_vec();
-        bytes.extend_from_slice(fleet.as_bytes());
-        bytes.extend_from_slice(&number.to_be_bytes());
-        bytes.extend_from_slice(hash.as_bytes());
-        bytes.extend_from_slice(&at.as_secs().to_be_bytes());
-        bytes
-    }
 }

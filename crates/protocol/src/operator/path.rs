@@ -16,8 +16,19 @@ pub const PEOPLE: &str = "/v1/operator/people";
 pub const ALARMS: &str = "/v1/operator/alarms";
 /// `GET` a page of [`super::AuditRow`].
 pub const AUDIT: &str = "/v1/operator/audit";
-/// `GET`: [`super::AuditHead`].
+/// `GET`: [`super::LogHead`] of the backend's log. `POST` [`super::LogHead`], cosigned by a vault: one that the
+/// log does not lead to shows that the backend was restored from a backup, and locks it.
 pub const AUDIT_HEAD: &str = "/v1/operator/audit/head";
+/// `GET` [`super::LogProof`] that the backend's log grew over a [`super::LogSpan`].
+pub const AUDIT_GROWTH: &str = "/v1/operator/audit/growth";
+/// `GET` a page of [`super::LogLeaf`]: the entries as they are hashed.
+pub const AUDIT_LEAVES: &str = "/v1/operator/audit/leaves";
+/// `GET` [`super::Cosigned`].
+pub const AUDIT_COSIGNED: &str = "/v1/operator/audit/cosigned";
+/// `POST` [`super::VaultHead`]: [`super::LogHead`], cosigned by the backend. The last one is read below.
+pub const AUDIT_VAULTS: &str = "/v1/operator/audit/vaults";
+/// `GET`: [`super::RecoveryState`]. `POST` [`super::Recover`]: [`super::Recovered`].
+pub const RECOVERY: &str = "/v1/operator/recovery";
 /// `GET` a stream of [`super::Hint`], one JSON object a line.
 pub const EVENTS: &str = "/v1/operator/events";
 /// `POST` [`super::PublishMetadata`]. Metadata is read below [`crate::device::path::TUF`].
@@ -44,6 +55,17 @@ pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 pub const LINKS: &str = "/v1/operator/links";
 /// Ciphertexts are uploaded below.
 pub const BLOBS: &str = "/v1/operator/blobs";
+
+/// `GET`: [`super::LogHead`], the last head of this vault's log (16 bytes, hexadecimal) that the backend
+/// cosigned.
+pub fn vault_head(vault: &str) -> String {
+    format!("{AUDIT_VAULTS}/{vault}")
+}
+
+/// `GET` [`super::LogProof`] that an entry of the backend's log is among its first `size`.
+pub fn audit_entry(number: u64, size: u64) -> String {
+    format!("{AUDIT}/{number}/{size}")
+}
 
 /// `POST` nothing: somebody looked at an alarm.
 pub fn acknowledge(alarm: u64) -> String {

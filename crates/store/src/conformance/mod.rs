@@ -53,7 +53,7 @@ macro_rules! conformance_suite {
             an_enrolment_is_decided_once
             alarms_are_counted_until_somebody_looks
             timelines_page_newest_first
-            the_audit_log_is_one_chain
+            the_audit_log_is_one_chain_and_one_tree
             documents_move_together_and_never_backwards
             a_release_changes_as_a_draft_alone
             a_sealed_artifact_never_changes

@@ -1,5 +1,6 @@
 //! People, tokens, journal, audit, documents, releases.
 
+use envelope::log::{Tree, verify_consistency, verify_inclusion};
 use model::{DeviceId, Digest, ReleaseId, ReleaseState, Role, TokenId};
 
 use super::{
@@ -181,7 +182,7 @@ pub async fn timelines_page_newest_first(make: impl Fn() -> Subject) {
     assert_eq!(fleet_wide.rows.len(), 27);
 }
 
-pub async fn the_audit_log_is_one_chain(make: impl Fn() -> Subject) {
+pub async fn the_audit_log_is_one_chain_and_one_tree(make: impl Fn() -> Subject) {
     let Fleet { store, .. } = &Fleet::new(make());
     let entry = |n: u64| NewAuditEntry {
         at: at(n),
@@ -202,15 +203,31 @@ pub async fn the_audit_log_is_one_chain(make: impl Fn() -> Subject) {
     }
     let head = store.audit_head().await.unwrap();
     let entries = store.audit_entries(0, 1_000).await.unwrap();
-    assert_eq!((head.seq, entries.len()), (40, 40));
+    assert_eq!((head.size, entries.len()), (40, 40));
+    let mut tree = Tree::default();
     let mut previous = Digest::new([0; 32]);
     for (seq, entry) in (1..).zip(&entries) {
         assert_eq!((entry.seq, entry.previous), (seq, previous));
         assert_eq!(entry.hash, entry.entry.hash(seq, previous));
+        tree.push(entry.entry.leaf(seq, previous));
         previous = entry.hash;
     }
-    assert_eq!(head.hash, previous);
     assert_eq!(store.audit_entries(38, 1_000).await.unwrap(), entries[38..]);
+    for size in 0..=40 {
+        let now = store.audit_head_at(size).await.unwrap();
+        assert_eq!((now.size, Some(now.root)), (size, tree.root_at(size)));
+        let growth = store.prove_audit_growth(size, 40).await.unwrap();
+        verify_consistency((size, now.root), (40, head.root), &growth).unwrap();
+    }
+    for (seq, entry) in (1..).zip(&entries) {
+        let leaf = entry.entry.leaf(seq, entry.previous);
+        let path = store.prove_audit_entry(seq, 40).await.unwrap();
+        verify_inclusion(leaf, seq - 1, 40, head.root, &path).unwrap();
+    }
+    assert!(matches!(store.audit_head_at(41).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.prove_audit_entry(41, 40).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.prove_audit_entry(0, 40).await, Err(Error::NotFound { .. })));
+    assert!(matches!(store.prove_audit_growth(40, 41).await, Err(Error::NotFound { .. })));
 }
 
 pub async fn documents_move_together_and_never_backwards(make: impl Fn() -> Subject) {

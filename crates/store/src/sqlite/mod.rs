@@ -85,6 +85,7 @@ impl SqliteStore {
         let lock = lock(path)?;
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
+        audit::plant(&mut connection)?;
         if let Some(most) = options.most_bytes {
             let pages = i64::try_from(most / PAGE_BYTES).map_err(|_| Error::Invalid { what: "limit" })?;
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;

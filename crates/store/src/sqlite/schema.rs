@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Error, Result};
 
 /// What each format adds to the one before. `PRAGMA user_version` counts how many were applied.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, SECOND];
 
 /// Brings the file to the newest format.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
@@ -262,4 +262,15 @@ CREATE TABLE link_count (
     active INTEGER NOT NULL DEFAULT 0, consumed INTEGER NOT NULL DEFAULT 0, expired INTEGER NOT NULL DEFAULT 0,
     revoked INTEGER NOT NULL DEFAULT 0, reissued INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+";
+
+/// The complete subtrees of the Merkle tree over the audit log; they are filled in when the store is opened.
+const SECOND: &str = r"
+CREATE TABLE audit_node (
+    level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER audit_node_stays BEFORE UPDATE ON audit_node
+BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END;
+CREATE TRIGGER audit_node_remains BEFORE DELETE ON audit_node
+BEGIN SELECT RAISE(ABORT, 'audit entries are never removed'); END;
 ";

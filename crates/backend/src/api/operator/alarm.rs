@@ -12,7 +12,7 @@ use crate::{
     upkeep::alarm_word,
 };
 
-const KINDS: [AlarmKind; 8] = [
+const KINDS: [AlarmKind; 10] = [
     AlarmKind::KeySeen,
     AlarmKind::TokenReused,
     AlarmKind::DeviceCloned,
@@ -21,6 +21,8 @@ const KINDS: [AlarmKind; 8] = [
     AlarmKind::RolloutPaused,
     AlarmKind::MetadataExpiring,
     AlarmKind::Storage,
+    AlarmKind::LogForked,
+    AlarmKind::BackendRestored,
 ];
 
 pub(super) async fn list(

@@ -1,11 +1,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{Json as Reply, extract::State};
-use envelope::Signer;
 use model::{PersonName, SpkiDigest};
 use protocol::{
-    Base64, ErrorCode,
-    operator::{AuditHead, AuditRow, Page, PageRequest},
+    ErrorCode,
+    operator::{AuditRow, Page, PageRequest},
 };
 
 use crate::{
@@ -38,15 +37,6 @@ pub(super) async fn list(
         reason: audit.entry.reason,
     });
     Ok(Reply(Page { rows: rows.collect(), next }))
-}
-
-/// Where the trail ends, signed.
-pub(super) async fn head(State(server): State<Arc<Server>>) -> Answer<Reply<AuditHead>> {
-    let head = server.store.audit_head().await?;
-    let at = server.now();
-    let bytes = AuditHead::signed_bytes(server.fleet().id, head.seq, head.hash, at);
-    let signature = server.keys.audit.sign(&bytes).map_err(|error| Refusal::internal(&error))?;
-    Ok(Reply(AuditHead { number: head.seq, hash: head.hash, at, signature: Base64(signature.to_vec()) }))
 }
 
 /// Everybody's name by key.

@@ -18,6 +18,7 @@ use super::{PageOf, page};
 use crate::{
     extract::{Caller, Json, Name, Params},
     metadata::TUF_PREFIX,
+    recovery::REVOKED,
     refusal::{Answer, Refusal},
     roles::Operation,
     server::{Record, Server},
@@ -25,8 +26,6 @@ use crate::{
 
 /// How many pages of the store one page of a list may take to fill.
 const PAGES_MOST: usize = 20;
-/// Where the newest revocation list stands among the files of the metadata: it is served as they are.
-const REVOKED: &str = "revoked.cbor";
 
 pub(super) async fn list(
     State(server): State<Arc<Server>>,

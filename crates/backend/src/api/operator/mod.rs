@@ -8,6 +8,7 @@ pub(crate) mod enrolment;
 mod event;
 mod fleet;
 mod link;
+mod log;
 mod metadata;
 mod people;
 mod release;
@@ -31,6 +32,7 @@ use protocol::operator::{Page, PageRequest, path};
 
 use crate::{
     extract::Caller,
+    recovery,
     refusal::Answer,
     roles::Operation::{self, *},
     server::Server,
@@ -48,7 +50,16 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .get(path::ALARMS, ReadAlarms, alarm::list)
         .post(&below(path::ALARMS, "/acknowledge"), AcknowledgeAlarm, alarm::acknowledge)
         .get(path::AUDIT, ReadAudit, audit::list)
-        .get(path::AUDIT_HEAD, ReadAudit, audit::head)
+        .get(&format!("{}/{{number}}/{{size}}", path::AUDIT), ReadAudit, log::entry)
+        .get(path::AUDIT_LEAVES, ReadAudit, log::leaves)
+        .get(path::AUDIT_HEAD, ReadLogHead, log::head)
+        .post(path::AUDIT_HEAD, CosignLog, log::take_head)
+        .get(path::AUDIT_GROWTH, ReadLogHead, log::growth)
+        .get(path::AUDIT_COSIGNED, ReadLogHead, log::cosigned)
+        .get(&below(path::AUDIT_VAULTS, ""), ReadLogHead, log::vault)
+        .post(path::AUDIT_VAULTS, CosignLog, log::take_vault)
+        .get(path::RECOVERY, ReadRecovery, log::recovery)
+        .post(path::RECOVERY, RecoverBackend, log::recover)
         .get(path::PEOPLE, ReadPeople, people::list)
         .put(path::PEOPLE, PutPerson, people::put)
         .post(&below(path::PEOPLE, "/revoke"), RevokePerson, people::revoke)
@@ -126,6 +137,9 @@ async fn check_role(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     match Caller::allowed(&server, &parts, operation).await {
+        Ok(_) if server.lost().is_some() && !operation.serves_while_locked() => {
+            recovery::restored().into_response()
+        }
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await

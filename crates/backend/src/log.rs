@@ -1,0 +1,145 @@
+//! The backend's audit log as others see it: its signed head, and the heads of the vaults' logs that it
+//! watches in turn.
+
+use envelope::{
+    KeyRole, PublicKey, Signer as _,
+    log::{self, Checkpoint, LogKey, LogName, SignedCheckpoint, verify_consistency},
+    trust::KeyMaterial,
+};
+use model::{Digest, UnixTime};
+use protocol::{
+    ErrorCode,
+    operator::{AlarmKind, LogSize},
+};
+use store::Document;
+
+use crate::{
+    refusal::{Answer, Refusal},
+    server::Server,
+};
+
+/// Where heads of this log stand that vaults cosigned, by vault.
+const COSIGNED: &str = "private/cosigned/";
+/// Where heads of vaults' logs stand, by vault.
+const VAULTS: &str = "private/vaults/";
+
+impl Server {
+    /// Whose head it is: the log's name and the key that signs it.
+    pub(crate) fn log_key(&self) -> LogKey {
+        let name = LogName::backend(self.fleet().id);
+        LogKey::new(name, self.keys.audit.public_key()).expect("the audit key is an Ed25519 key")
+    }
+
+    /// Where the log ends, signed.
+    pub(crate) async fn checkpoint(&self) -> Answer<SignedCheckpoint> {
+        let head = self.store.audit_head().await?;
+        let origin = self.log_key().name().clone();
+        let checkpoint = Checkpoint { origin, size: head.size, root: head.root };
+        checkpoint.sign(&self.keys.audit).map_err(|error| Refusal::internal(&error))
+    }
+
+    /// Keeps a head of this log that a vault cosigned. One that the log does not lead to shows that the
+    /// backend was restored from a backup: from then on it is locked.
+    pub(crate) async fn take_cosigned(&self, note: &SignedCheckpoint) -> Answer<()> {
+        let head = note.verify(&self.log_key())?;
+        let (witness, at) = self.witness_of(note)?;
+        let known = self.store.audit_head().await?;
+        let same = head.size <= known.size && self.store.audit_head_at(head.size).await?.root == head.root;
+        if same {
+            return self.keep(COSIGNED, &witness, note).await;
+        }
+        if self.recoveries().await?.iter().any(|recovery| at <= recovery.issued_at) {
+            return Err(Refusal::new(ErrorCode::Conflict, "This head was lost, and an admin knows of it."));
+        }
+        self.lock(LogSize { size: head.size, root: head.root }).await?;
+        Err(crate::recovery::restored())
+    }
+
+    /// Cosigns the head of a vault's log, if it follows on the last one.
+    pub(crate) async fn witness(&self, note: &SignedCheckpoint, path: &[Digest]) -> Answer<SignedCheckpoint> {
+        let origin = note.unverified().origin.clone();
+        let key = self
+            .audit_keys()
+            .find_map(|key| LogKey::new(origin.clone(), key).ok().filter(|key| note.verify(key).is_ok()))
+            .ok_or_else(|| Refusal::from(log::Error::Unsigned { name: origin.clone() }))?;
+        let head = note.verify(&key)?;
+        if let Some(last) = self.vault_head(&origin).await? {
+            let trusted =
+                |key: PublicKey| LogKey::new(origin.clone(), key).is_ok_and(|key| last.verify(&key).is_ok());
+            if last.verify(&key).is_err() && self.audit_keys().any(trusted) {
+                return Err(log::Error::Signature { name: origin }.into());
+            }
+            let last = last.unverified();
+            if let Err(error) = verify_consistency((last.size, last.root), (head.size, head.root), path) {
+                self.alarm(AlarmKind::LogForked, None, format!("{origin}: {error}.")).await?;
+                return Err(error.into());
+            }
+        }
+        let own = self.log_key();
+        let cosignature = note.cosign(own.name().clone(), &self.keys.audit, self.now())?;
+        let cosigned = note.clone().with(cosignature);
+        self.keep(VAULTS, &origin, &cosigned).await?;
+        Ok(cosigned)
+    }
+
+    /// The last head of a vault's log that this backend cosigned.
+    pub(crate) async fn vault_head(&self, vault: &LogName) -> Answer<Option<SignedCheckpoint>> {
+        let document = self.store.document(format!("{VAULTS}{vault}")).await?;
+        Ok(document.and_then(|document| read(&document.bytes)))
+    }
+
+    /// Heads of this log that vaults cosigned, and heads of theirs that it did.
+    pub(crate) async fn cosigned(&self) -> Answer<[Vec<String>; 2]> {
+        let mut found = [Vec::new(), Vec::new()];
+        for (notes, prefix) in found.iter_mut().zip([COSIGNED, VAULTS]) {
+            for info in self.store.documents(prefix.to_owned()).await? {
+                if let Some(document) = self.store.document(info.name).await? {
+                    notes.extend(String::from_utf8(document.bytes));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which vault cosigned a head, and when.
+    fn witness_of(&self, note: &SignedCheckpoint) -> Answer<(LogName, UnixTime)> {
+        let keys: Vec<PublicKey> = self.audit_keys().collect();
+        let witnesses = note.names().flat_map(|name| keys.iter().map(move |key| (name, *key)));
+        witnesses
+            .filter_map(|(name, key)| LogKey::new(name.clone(), key).ok())
+            .find_map(|witness| note.cosigned_at(&witness).ok().map(|at| (witness.name().clone(), at)))
+            .ok_or_else(|| {
+                Refusal::new(ErrorCode::InvalidObject, "No vault that is trusted cosigned this head.")
+            })
+    }
+
+    /// The vaults' keys: those that sign heads of logs, but for the backend's own.
+    fn audit_keys(&self) -> impl Iterator<Item = PublicKey> {
+        let (own, now) = (self.keys.audit.public_key(), self.now());
+        let entries = self.trust().keys.entries().to_vec();
+        entries.into_iter().filter_map(move |entry| match entry.material {
+            KeyMaterial::Signer(key)
+                if entry.role == KeyRole::Audit && entry.scope.not_after > now && key != own =>
+            {
+                Some(key)
+            }
+            KeyMaterial::Signer(_) | KeyMaterial::Recipient(_) | KeyMaterial::Root { .. } => None,
+        })
+    }
+
+    async fn keep(&self, prefix: &str, vault: &LogName, note: &SignedCheckpoint) -> Answer<()> {
+        let name = format!("{prefix}{vault}");
+        let last = self.store.document(name.clone()).await?;
+        let kept = last.as_ref().and_then(|document| read(&document.bytes));
+        if kept.is_some_and(|kept| kept.unverified().size > note.unverified().size) {
+            return Ok(());
+        }
+        let version = last.map_or(0, |document| document.version) + 1;
+        let bytes = note.to_string().into_bytes();
+        Ok(self.store.put_documents(vec![Document { name, version, bytes, at: self.now() }]).await?)
+    }
+}
+
+fn read(note: &[u8]) -> Option<SignedCheckpoint> {
+    std::str::from_utf8(note).ok()?.parse().ok()
+}
