@@ -174,7 +174,7 @@ fn code_of(status: StatusCode) -> ErrorCode {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unreachable(source: reqwest::Error) -> Error {
+pub(crate) fn unreachable(source: reqwest::Error) -> Error {
     let detail = chain(&source);
     let (code, hint) = if detail.contains("certificate") || detail.contains("invalid peer") {
         (ErrorCode::Untrusted, "compare the backend's address and the fleet that this workspace joined")

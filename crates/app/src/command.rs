@@ -49,62 +49,92 @@ pub trait Handle<C: Command> {
     fn handle(&self, request: C::Request) -> impl Future<Output = Result<C::Response, Error>> + Send;
 }
 
-macro_rules! commands {
-    ($($command:ident $name:literal $access:expr, $request:ty => $response:ty;)*) => {
+/// Through which window a command may come, where there are windows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ts_rs::TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Through any.
+    Open,
+    /// Whoever wants it asks for it; the vault's window shows what it is about, and gives it or does not.
+    Consent,
+    /// Through the vault's window alone: it carries a secret, or gives consent.
+    Secret,
+}
+
+/// Declares a table: the receiver that carries its commands out, then one row for each. A row may end
+/// with its [`Way`]; without one it is [`Way::Open`].
+macro_rules! table {
+    ($receiver:ty: $($command:ident $name:literal $access:expr, $request:ty => $response:ty $(, $way:ident)?;)*) => {
         $(
             #[doc = concat!("`", $name, "`")]
             #[derive(Debug, Clone, Copy)]
             pub struct $command;
 
-            impl Command for $command {
+            impl $crate::command::Command for $command {
                 const NAME: &'static str = $name;
-                const ACCESS: Access = $access;
+                const ACCESS: $crate::command::Access = $access;
                 type Request = $request;
                 type Response = $response;
             }
         )*
 
         /// Every command with its access rule, in the order of the table.
-        pub const TABLE: &[(&str, Access)] = &[$(($name, $access)),*];
+        pub const TABLE: &[(&str, $crate::command::Access)] = &[$(($name, $access)),*];
+
+        /// Through which window each of them may come, in the same order.
+        pub const WAYS: &[(&str, $crate::command::Way)] = &[$(($name, $crate::command::way!($($way)?))),*];
 
         /// Runs the command called `name` on JSON.
         ///
         /// # Errors
         /// There is no such command, the request cannot be read, or what the command itself says.
-        pub async fn dispatch(app: &App, name: &str, request: serde_json::Value) -> Result<serde_json::Value, Error> {
+        pub async fn dispatch(
+            to: &$receiver,
+            name: &str,
+            request: serde_json::Value,
+        ) -> Result<serde_json::Value, $crate::Error> {
             match name {
                 $($name => {
-                    let request = serde_json::from_value(request).map_err(|source| Error::request(name, &source))?;
-                    let response = app.run::<$command>(request).await?;
-                    serde_json::to_value(response).map_err(|source| Error::internal("failed to write the answer", source))
+                    let request = serde_json::from_value(request)
+                        .map_err(|source| $crate::Error::request(name, &source))?;
+                    let response = to.run::<$command>(request).await?;
+                    serde_json::to_value(response)
+                        .map_err(|source| $crate::Error::internal("failed to write the answer", source))
                 })*
-                _ => Err(Error::unknown_command(name)),
+                _ => Err($crate::Error::unknown_command(name)),
             }
         }
 
-        /// Writes the TypeScript of the table: every type in a file of its own, and in `commands.ts` each
-        /// name with the types of its request and response.
-        ///
-        /// # Errors
-        /// A file cannot be written.
-        pub fn export_typescript(dir: &std::path::Path) -> Result<(), ts_rs::ExportError> {
+        /// Writes the TypeScript of the table's types, and adds its rows and their imports.
+        pub(crate) fn describe(
+            config: &ts_rs::Config,
+            imports: &mut std::collections::BTreeSet<String>,
+            rows: &mut String,
+        ) -> Result<(), ts_rs::ExportError> {
             use ts_rs::TS;
-            let config = ts_rs::Config::new().with_out_dir(dir).with_large_int("number");
-            let mut imports = std::collections::BTreeSet::new();
-            let mut rows = String::new();
             $(
-                <$request>::export_all(&config)?;
-                <$response>::export_all(&config)?;
-                let (request, response) = (<$request as TS>::name(&config), <$response as TS>::name(&config));
-                imports.extend(identifiers(&request).chain(identifiers(&response)).map(str::to_owned));
+                <$request>::export_all(config)?;
+                <$response>::export_all(config)?;
+                let (request, response) = (<$request as TS>::name(config), <$response as TS>::name(config));
+                let names = $crate::command::identifiers(&request);
+                imports.extend(names.chain($crate::command::identifiers(&response)).map(str::to_owned));
                 rows.push_str(&format!("  {:?}: {{ request: {request}; response: {response} }};\n", $name));
             )*
-            let imports: String = imports.iter().map(|name| format!("import type {{ {name} }} from \"./{name}\";\n")).collect();
-            let text = format!("{imports}\nexport interface Commands {{\n{rows}}}\n");
-            std::fs::write(dir.join("commands.ts"), text).map_err(ts_rs::ExportError::Io)
+            Ok(())
         }
     };
 }
+
+macro_rules! way {
+    () => {
+        $crate::command::Way::Open
+    };
+    ($way:ident) => {
+        $crate::command::Way::$way
+    };
+}
+
+pub(crate) use {table, way};
 
 const ADMIN: Access = Access::Roles(&[Role::Admin]);
 const RELEASE: Access = Access::Roles(&[Role::Admin, Role::ReleaseManager]);
@@ -112,40 +142,40 @@ const PROVISION: Access = Access::Roles(&[Role::Admin, Role::Station]);
 const OPERATE: Access = Access::Roles(&[Role::Admin, Role::Operator]);
 const AUDIT: Access = Access::Roles(&[Role::Admin, Role::Auditor]);
 
-commands! {
-    VaultCreate "vault.create" Access::Local, CreateVault => VaultStatus;
+table! { App:
+    VaultCreate "vault.create" Access::Local, CreateVault => VaultStatus, Secret;
     VaultShow "vault.show" Access::Local, Nothing => VaultStatus;
-    VaultUnlock "vault.unlock" Access::Local, Passphrase => VaultStatus;
+    VaultUnlock "vault.unlock" Access::Local, Passphrase => VaultStatus, Secret;
     VaultLock "vault.lock" Access::Local, Nothing => VaultStatus;
     VaultBackup "vault.backup" Access::Local, BackupVault => VaultStatus;
-    VaultTestRestore "vault.test_restore" Access::Local, TestRestore => VaultStatus;
+    VaultTestRestore "vault.test_restore" Access::Local, TestRestore => VaultStatus, Secret;
     VaultCard "vault.card" Access::Local, Nothing => MemberCard;
 
-    FleetFound "fleet.found" Access::Local, FoundFleet => FoundingStatus;
-    FleetSign "fleet.sign" Access::Local, FoundingFile => FoundingStatus;
+    FleetFound "fleet.found" Access::Local, FoundFleet => FoundingStatus, Consent;
+    FleetSign "fleet.sign" Access::Local, FoundingFile => FoundingStatus, Consent;
     FleetJoin "fleet.join" Access::Local, FoundingFile => FoundingStatus;
     FleetShow "fleet.show" Access::Member, Nothing => FleetSummary;
     FleetPeople "fleet.people" ADMIN, Nothing => Page<Person>;
-    FleetAddPerson "fleet.add_person" ADMIN, AddPerson => Person;
+    FleetAddPerson "fleet.add_person" ADMIN, AddPerson => Person, Consent;
     FleetRemovePerson "fleet.remove_person" ADMIN, RemovePerson => Done;
     FleetConfirmJump "fleet.confirm_jump" ADMIN, Nothing => Done;
     FleetAlarms "fleet.alarms" Access::Member, PageRequest => Page<AlarmRow>;
     FleetAudit "fleet.audit" AUDIT, PageRequest => Page<AuditRow>;
 
-    DeviceToken "device.token" PROVISION, MakeToken => EnrolmentTokenText;
+    DeviceToken "device.token" PROVISION, MakeToken => EnrolmentTokenText, Consent;
     DeviceEnrolments "device.enrolments" PROVISION, Nothing => Page<Enrolment>;
-    DeviceApprove "device.approve" PROVISION, ApproveEnrolments => ApprovedEnrolments;
+    DeviceApprove "device.approve" PROVISION, ApproveEnrolments => ApprovedEnrolments, Consent;
     DeviceList "device.list" Access::Member, ListDevices => Page<DeviceRow>;
     DeviceShow "device.show" Access::Member, DeviceName => DeviceDetail;
     DeviceTimeline "device.timeline" Access::Member, DeviceTimelineRequest => Page<TimelineEntry>;
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
-    DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done;
+    DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done, Consent;
 
     ReleasePropose "release.propose" RELEASE, ProposeArtifact => ReleaseDetail;
     ReleaseList "release.list" Access::Member, PageRequest => Page<ReleaseRow>;
     ReleaseShow "release.show" Access::Member, ReleaseName => ReleaseDetail;
     ReleaseReview "release.review" RELEASE, ReviewRelease => ReleaseDetail;
-    ReleaseSeal "release.seal" RELEASE, SealRelease => ReleaseDetail;
+    ReleaseSeal "release.seal" RELEASE, SealRelease => ReleaseDetail, Consent;
     ReleasePublishPreview "release.publish_preview" RELEASE, ReleaseName => Preview;
     ReleasePublish "release.publish" RELEASE, Commit<ReleaseName> => ReleaseDetail;
     ReleaseWithdrawPreview "release.withdraw_preview" RELEASE, ReleaseName => Preview;
@@ -153,24 +183,24 @@ commands! {
 
     RequestList "request.list" Access::Member, Nothing => Page<SignatureRequest>;
     RequestShow "request.show" Access::Member, RequestName => Statement;
-    RequestSign "request.sign" RELEASE, SignRequest => SignatureRequest;
+    RequestSign "request.sign" RELEASE, SignRequest => SignatureRequest, Consent;
     RequestExport "request.export" RELEASE, ExportRequest => Statement;
     RequestRead "request.read" Access::Local, RequestFileName => Statement;
-    RequestSignFile "request.sign_file" Access::Local, SignRequestFile => SignatureFile;
+    RequestSignFile "request.sign_file" Access::Local, SignRequestFile => SignatureFile, Consent;
     RequestAddSignature "request.add_signature" RELEASE, AddSignatureFile => SignatureRequest;
     RequestRenew "request.renew" RELEASE, Nothing => SignatureRequest;
     RequestClose "request.close" RELEASE, RequestName => SignatureRequest;
 
     RolloutPreview "rollout.preview" OPERATE, PlanRollout => RolloutPlan;
-    RolloutStart "rollout.start" OPERATE, Commit<PlanRollout> => RolloutDetail;
+    RolloutStart "rollout.start" OPERATE, Commit<PlanRollout> => RolloutDetail, Consent;
     RolloutList "rollout.list" Access::Member, PageRequest => Page<RolloutRow>;
     RolloutShow "rollout.show" Access::Member, RolloutName => RolloutDetail;
     RolloutDeployments "rollout.deployments" Access::Member, ListDeployments => Page<DeploymentRow>;
     RolloutPause "rollout.pause" OPERATE, RolloutName => RolloutDetail;
     RolloutResume "rollout.resume" OPERATE, RolloutName => RolloutDetail;
     RolloutOpen "rollout.open_after" OPERATE, OpenAfter => RolloutDetail;
-    RolloutRenew "rollout.renew" OPERATE, RolloutName => RenewedTickets;
-    RolloutHold "rollout.hold" OPERATE, RolloutName => RenewedTickets;
+    RolloutRenew "rollout.renew" OPERATE, RolloutName => RenewedTickets, Consent;
+    RolloutHold "rollout.hold" OPERATE, RolloutName => RenewedTickets, Consent;
     RolloutAbortPreview "rollout.abort_preview" OPERATE, RolloutName => Preview;
     RolloutAbort "rollout.abort" OPERATE, Commit<RolloutName> => RolloutDetail;
 
@@ -179,8 +209,38 @@ commands! {
     LinkReissue "link.reissue" OPERATE, LinkName => Done;
 }
 
+/// Writes the TypeScript of everything that a screen can ask and be told: every type in a file of its
+/// own, and in `commands.ts` each name with the types of its request and response.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn export_typescript(dir: &std::path::Path) -> Result<(), ts_rs::ExportError> {
+    use ts_rs::TS;
+    let config = ts_rs::Config::new().with_out_dir(dir).with_large_int("number");
+    let mut imports = std::collections::BTreeSet::from(["Way".to_owned()]);
+    let mut rows = String::new();
+    crate::host::table::describe(&config, &mut imports, &mut rows)?;
+    describe(&config, &mut imports, &mut rows)?;
+    Way::export_all(&config)?;
+    protocol::ErrorBody::export_all(&config)?;
+    crate::host::HostEvent::export_all(&config)?;
+    let imports: String =
+        imports.iter().map(|name| format!("import type {{ {name} }} from \"./{name}\";\n")).collect();
+    let ways: String = crate::host::table::WAYS
+        .iter()
+        .chain(WAYS)
+        .filter(|(_, way)| *way != Way::Open)
+        .map(|(name, way)| format!("  {name:?}: {:?},\n", format!("{way:?}").to_lowercase()))
+        .collect();
+    let text = format!(
+        "{imports}\nexport interface Commands {{\n{rows}}}\n\n/** Commands that are not open to every window. */\n\
+         export const WAYS: Partial<Record<keyof Commands, Way>> = {{\n{ways}}};\n"
+    );
+    std::fs::write(dir.join("commands.ts"), text).map_err(ts_rs::ExportError::Io)
+}
+
 /// The names of declared types in a type such as `Page<DeviceRow>` or `Array<Person>`.
-fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn identifiers(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()) && *name != "Array")
 }

@@ -20,8 +20,8 @@ pub use rules::{Rule, RuleReport};
 
 use crate::Error;
 use field::Field;
-use rules::Rules;
-use stage::Stage;
+pub(crate) use rules::Rules;
+pub(crate) use stage::{MODEL, Stage};
 
 /// What every vault of a demo opens with. Training only, so it is no secret.
 pub const PASSPHRASE: &str = "fjord lantern cobalt thimble";

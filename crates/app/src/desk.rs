@@ -14,7 +14,7 @@ use vault::Vault;
 
 use crate::{
     Error,
-    client::Client,
+    client::{Client, unreachable},
     command::Access,
     workspace::{Membership, Workspace},
 };
@@ -94,6 +94,13 @@ impl App {
         Ok(vault)
     }
 
+    /// Locks the vault, if it was opened.
+    pub(crate) fn lock_vault(&self) {
+        if let Some(vault) = &*self.vault_slot() {
+            vault.lock();
+        }
+    }
+
     pub(crate) fn keep_vault(&self, vault: Vault) {
         *self.vault_slot() = Some(vault);
     }
@@ -159,22 +166,52 @@ impl App {
     }
 
     async fn wait_for(&self, at_most: Duration, wanted: impl Fn(&Hint) -> bool) -> Result<(), Error> {
-        let session = self.session().await?;
         let watch = async {
-            let mut stream = session.client.stream(path::EVENTS).await?;
-            let mut buffer = Vec::new();
-            while let Ok(Some(chunk)) = stream.chunk().await {
-                buffer.extend_from_slice(&chunk);
-                while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = buffer.drain(..=end).collect();
-                    if serde_json::from_slice::<Hint>(&line).is_ok_and(|hint| wanted(&hint)) {
-                        return Ok(());
-                    }
+            let mut hints = self.hints().await?;
+            while let Ok(Some(hint)) = hints.next().await {
+                if wanted(&hint) {
+                    break;
                 }
             }
             Ok(())
         };
         tokio::time::timeout(at_most, watch).await.unwrap_or(Ok(()))
+    }
+
+    /// What the backend says as it happens.
+    pub(crate) async fn hints(&self) -> Result<Hints, Error> {
+        let session = self.session().await?;
+        Ok(Hints { stream: session.client.stream(path::EVENTS).await?, buffer: Vec::new() })
+    }
+
+    /// Whether the workspace belongs to a fleet.
+    pub(crate) fn is_member(&self) -> bool {
+        self.workspace.membership().is_ok()
+    }
+}
+
+/// What the backend says, hint by hint.
+pub(crate) struct Hints {
+    stream: reqwest::Response,
+    buffer: Vec<u8>,
+}
+
+impl Hints {
+    /// The next hint; none once the backend has ended the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<Hint>, Error> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                // A hint that this program does not know is no reason to miss the others.
+                if let Ok(hint) = serde_json::from_slice(&line) {
+                    return Ok(Some(hint));
+                }
+            }
+            match self.stream.chunk().await.map_err(unreachable)? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

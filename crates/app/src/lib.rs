@@ -14,6 +14,8 @@ mod enrolment;
 mod error;
 mod fleet;
 mod founding;
+pub mod host;
+mod job;
 mod link;
 mod memory;
 mod plan;

@@ -11,6 +11,7 @@ use crate::{
     App, Error, Shutdown,
     command::{DeviceApprove, DeviceToken},
     dto::{ApproveEnrolments, MakeToken},
+    job::step,
 };
 
 /// What is simulated.
@@ -49,9 +50,29 @@ impl App {
         shutdown: Shutdown,
         watch: &(dyn Fn(&Tally) + Send + Sync),
     ) -> Result<Report, Error> {
+        let devices = self.enrol_simulated(simulation).await?;
+        let fleet = Fleet::start(devices, Arrivals { per_second: simulation.per_second });
+        let tally = fleet.tally();
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = tick.tick() => watch(&tally.borrow().clone()),
+            }
+        }
+        Ok(fleet.stop().await)
+    }
+
+    /// Makes the devices and enrols them.
+    pub(crate) async fn enrol_simulated(
+        &self,
+        simulation: &Simulation,
+    ) -> Result<Vec<Arc<SimDevice>>, Error> {
+        let total = simulation.devices as u64;
         let mut devices = Vec::with_capacity(simulation.devices);
         let mut tokens = Vec::with_capacity(simulation.devices);
         for number in 0..simulation.devices {
+            step("one-time tokens", number as u64, total)?;
             let plan = simulation.plan(number)?;
             let make = MakeToken {
                 serial: plan.serial.clone(),
@@ -69,6 +90,7 @@ impl App {
                 let done = self.run::<DeviceApprove>(ApproveEnrolments {}).await?;
                 let idle = done.proven.is_empty() && done.issued.is_empty();
                 proven += done.proven.len();
+                step("devices enrolled", proven as u64, total)?;
                 if idle && proven < devices.len() {
                     self.wait_for_enrolments().await?;
                 }
@@ -80,16 +102,7 @@ impl App {
             done.map_err(|source| Error::because(source.code(), "a simulated device could not enrol", source))
         };
         tokio::try_join!(approve, enrol)?;
-        let fleet = Fleet::start(devices, Arrivals { per_second: simulation.per_second });
-        let tally = fleet.tally();
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                _ = tick.tick() => watch(&tally.borrow().clone()),
-            }
-        }
-        Ok(fleet.stop().await)
+        Ok(devices)
     }
 }
 

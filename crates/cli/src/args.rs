@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{demo, device, fleet, link, release, request, rollout, serve, sim, vault};
+use crate::{demo, desk, device, fleet, link, release, request, rollout, serve, sim, vault};
 
 /// Secure updates for industrial devices.
 ///
@@ -52,6 +52,8 @@ pub(crate) enum Area {
     /// Download links
     #[command(subcommand)]
     Link(link::Verb),
+    /// The screens: in their own window, or in a browser on this computer
+    Desk(desk::Options),
     /// Run the backend
     Serve(serve::Options),
     /// The whole story on this machine, from founding a fleet to a confirmed update

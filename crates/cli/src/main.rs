@@ -2,6 +2,7 @@
 
 mod args;
 mod demo;
+mod desk;
 mod device;
 mod fleet;
 mod link;
@@ -52,6 +53,7 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Rollout(verb) => rollout::run(&open()?, verb).await,
         Area::Link(verb) => link::run(&open()?, verb).await,
         Area::Serve(verb) => serve::run(output, verb).await,
+        Area::Desk(options) => desk::run(output, options).await,
         Area::Demo(options) => return demo::run(output, options).await,
         Area::Sim(options) => sim::run(&open()?, options).await,
         Area::Completions { shell } => {

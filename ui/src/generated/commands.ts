@@ -1,12 +1,14 @@
 import type { AddPerson } from "./AddPerson";
-import type { AddSignatureFile } from "./AddSignatureFile";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
 import type { AuditRow } from "./AuditRow";
 import type { BackupVault } from "./BackupVault";
+import type { Ceremony } from "./Ceremony";
+import type { CeremonyName } from "./CeremonyName";
 import type { Commit } from "./Commit";
 import type { CreateVault } from "./CreateVault";
+import type { CreateWorkspace } from "./CreateWorkspace";
 import type { DeploymentRow } from "./DeploymentRow";
 import type { DeviceDetail } from "./DeviceDetail";
 import type { DeviceName } from "./DeviceName";
@@ -15,11 +17,14 @@ import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
-import type { ExportRequest } from "./ExportRequest";
 import type { FleetSummary } from "./FleetSummary";
 import type { FoundFleet } from "./FoundFleet";
+import type { FoundHere } from "./FoundHere";
 import type { FoundingFile } from "./FoundingFile";
 import type { FoundingStatus } from "./FoundingStatus";
+import type { HostStatus } from "./HostStatus";
+import type { JobName } from "./JobName";
+import type { JobRow } from "./JobRow";
 import type { LinkName } from "./LinkName";
 import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
@@ -41,8 +46,6 @@ import type { ReleaseName } from "./ReleaseName";
 import type { ReleaseRow } from "./ReleaseRow";
 import type { RemovePerson } from "./RemovePerson";
 import type { RenewedTickets } from "./RenewedTickets";
-import type { RequestFileName } from "./RequestFileName";
-import type { RequestName } from "./RequestName";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
@@ -50,16 +53,28 @@ import type { RolloutName } from "./RolloutName";
 import type { RolloutPlan } from "./RolloutPlan";
 import type { RolloutRow } from "./RolloutRow";
 import type { SealRelease } from "./SealRelease";
-import type { SignRequest } from "./SignRequest";
-import type { SignRequestFile } from "./SignRequestFile";
-import type { SignatureFile } from "./SignatureFile";
-import type { SignatureRequest } from "./SignatureRequest";
-import type { Statement } from "./Statement";
+import type { StartJob } from "./StartJob";
 import type { TestRestore } from "./TestRestore";
 import type { TimelineEntry } from "./TimelineEntry";
 import type { VaultStatus } from "./VaultStatus";
+import type { Way } from "./Way";
+import type { WorkspaceName } from "./WorkspaceName";
+import type { WorkspaceRow } from "./WorkspaceRow";
 
 export interface Commands {
+  "host.show": { request: Nothing; response: HostStatus };
+  "workspace.list": { request: Nothing; response: Page<WorkspaceRow> };
+  "workspace.create": { request: CreateWorkspace; response: WorkspaceRow };
+  "workspace.switch": { request: WorkspaceName; response: WorkspaceRow };
+  "backend.found": { request: FoundHere; response: FoundingStatus };
+  "backend.adopt": { request: Nothing; response: FoundingStatus };
+  "job.start": { request: StartJob; response: JobRow };
+  "job.list": { request: Nothing; response: Page<JobRow> };
+  "job.cancel": { request: JobName; response: JobRow };
+  "job.dismiss": { request: JobName; response: Done };
+  "ceremony.list": { request: Nothing; response: Page<Ceremony> };
+  "ceremony.give": { request: CeremonyName; response: Done };
+  "ceremony.refuse": { request: CeremonyName; response: Done };
   "vault.create": { request: CreateVault; response: VaultStatus };
   "vault.show": { request: Nothing; response: VaultStatus };
   "vault.unlock": { request: Passphrase; response: VaultStatus };
@@ -89,20 +104,12 @@ export interface Commands {
   "release.list": { request: PageRequest; response: Page<ReleaseRow> };
   "release.show": { request: ReleaseName; response: ReleaseDetail };
   "release.review": { request: ReviewRelease; response: ReleaseDetail };
+  "release.sign": { request: ReleaseName; response: ReleaseDetail };
   "release.seal": { request: SealRelease; response: ReleaseDetail };
   "release.publish_preview": { request: ReleaseName; response: Preview };
   "release.publish": { request: Commit<ReleaseName>; response: ReleaseDetail };
   "release.withdraw_preview": { request: ReleaseName; response: Preview };
   "release.withdraw": { request: Commit<ReleaseName>; response: ReleaseDetail };
-  "request.list": { request: Nothing; response: Page<SignatureRequest> };
-  "request.show": { request: RequestName; response: Statement };
-  "request.sign": { request: SignRequest; response: SignatureRequest };
-  "request.export": { request: ExportRequest; response: Statement };
-  "request.read": { request: RequestFileName; response: Statement };
-  "request.sign_file": { request: SignRequestFile; response: SignatureFile };
-  "request.add_signature": { request: AddSignatureFile; response: SignatureRequest };
-  "request.renew": { request: Nothing; response: SignatureRequest };
-  "request.close": { request: RequestName; response: SignatureRequest };
   "rollout.preview": { request: PlanRollout; response: RolloutPlan };
   "rollout.start": { request: Commit<PlanRollout>; response: RolloutDetail };
   "rollout.list": { request: PageRequest; response: Page<RolloutRow> };
@@ -119,3 +126,24 @@ export interface Commands {
   "link.revoke": { request: LinkName; response: Done };
   "link.reissue": { request: LinkName; response: Done };
 }
+
+/** Commands that are not open to every window. */
+export const WAYS: Partial<Record<keyof Commands, Way>> = {
+  "backend.found": "consent",
+  "ceremony.give": "secret",
+  "ceremony.refuse": "secret",
+  "vault.create": "secret",
+  "vault.unlock": "secret",
+  "vault.test_restore": "secret",
+  "fleet.found": "consent",
+  "fleet.sign": "consent",
+  "fleet.add_person": "consent",
+  "device.token": "consent",
+  "device.approve": "consent",
+  "device.revoke": "consent",
+  "release.sign": "consent",
+  "release.seal": "consent",
+  "rollout.start": "consent",
+  "rollout.renew": "consent",
+  "rollout.hold": "consent",
+};

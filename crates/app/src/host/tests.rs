@@ -1,0 +1,200 @@
+use std::sync::Arc;
+
+use protocol::ErrorCode;
+use serde_json::{Value, json};
+
+use super::{Host, HostEvent, Window, event::ConnectionState, table};
+use crate::{Error, command, command::Way};
+
+const PASSPHRASE: &str = "gravel oboe lantern swift cactus";
+
+async fn host() -> (Arc<Host>, tempfile::TempDir) {
+    let home = tempfile::tempdir().unwrap();
+    (Host::start(home.path()).await.unwrap(), home)
+}
+
+/// A host with a workspace for this computer and a vault in it.
+async fn with_vault() -> (Arc<Host>, tempfile::TempDir) {
+    let (host, home) = host().await;
+    host.rpc(Window::Main, "workspace.create", json!({ "name": "works", "kind": "local" })).await.unwrap();
+    let create = json!({ "holder": "alice", "passphrase": PASSPHRASE, "light": true });
+    host.rpc(Window::Vault, "vault.create", create).await.unwrap();
+    (host, home)
+}
+
+/// Gives what comes to wait in the vault's window.
+async fn give(host: &Host) -> Result<Value, Error> {
+    let mut events = host.events();
+    loop {
+        for event in events.next().await.unwrap() {
+            if let HostEvent::Ceremonies { pending } = event
+                && let Some(first) = pending.first()
+            {
+                return host.rpc(Window::Vault, "ceremony.give", json!({ "id": first.id })).await;
+            }
+        }
+    }
+}
+
+fn found() -> Value {
+    json!({ "organization": "Example Works", "station": "line-1", "cards": [], "threshold": 1 })
+}
+
+#[tokio::test]
+async fn the_main_window_reaches_no_command_that_carries_a_secret() {
+    let (host, _home) = host().await;
+    let secret = table::WAYS.iter().chain(command::WAYS).filter(|(_, way)| *way == Way::Secret);
+    for (name, _) in secret {
+        let refused = host.rpc(Window::Main, name, json!({})).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Forbidden, "{name}");
+        let refused =
+            host.rpc(Window::Main, "job.start", json!({ "command": name, "request": {} })).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Forbidden, "{name} as a job");
+    }
+}
+
+#[test]
+fn every_command_with_a_passphrase_in_it_is_for_the_vaults_window() {
+    let dir = tempfile::tempdir().unwrap();
+    command::export_typescript(dir.path()).unwrap();
+    let table = std::fs::read_to_string(dir.path().join("commands.ts")).unwrap();
+    let mut found = 0;
+    for (name, way) in table::WAYS.iter().chain(command::WAYS) {
+        let row = table.lines().find(|line| line.contains(&format!("{name:?}: {{"))).unwrap();
+        let request = row.split_once("request: ").unwrap().1.split([';', '<']).next().unwrap();
+        let text = std::fs::read_to_string(dir.path().join(format!("{request}.ts"))).unwrap_or_default();
+        if text.contains("import type { Secret }") {
+            assert_eq!(*way, Way::Secret, "{name}");
+            found += 1;
+        }
+    }
+    assert!(found >= 3, "{found}");
+}
+
+#[tokio::test]
+async fn a_first_run_on_this_computer_founds_a_fleet_and_finds_it_again() {
+    let (host, home) = with_vault().await;
+    let (founded, given) = tokio::join!(host.rpc(Window::Main, "backend.found", found()), give(&host));
+    given.unwrap();
+    assert_eq!(founded.unwrap()["complete"], true);
+
+    let mut events = host.events();
+    'online: loop {
+        for event in events.next().await.unwrap() {
+            if matches!(&event, HostEvent::Connection(way) if way.state == ConnectionState::Online) {
+                break 'online;
+            }
+        }
+    }
+    let fleet = host.rpc(Window::Main, "fleet.show", json!({})).await.unwrap();
+    host.stop().await;
+    drop(host);
+
+    let again = Host::start(home.path()).await.unwrap();
+    assert_eq!(again.rpc(Window::Main, "fleet.show", json!({})).await.unwrap()["fleet"], fleet["fleet"]);
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_in_the_vaults_window_is_not_done() {
+    let (host, _home) = with_vault().await;
+    let refuse = async {
+        let mut events = host.events();
+        loop {
+            for event in events.next().await.unwrap() {
+                if let HostEvent::Ceremonies { pending } = event
+                    && let Some(first) = pending.first()
+                {
+                    assert_eq!((first.command.as_str(), first.words.len()), ("backend.found", 8));
+                    assert!(first.lines.iter().any(|line| line.value == "Example Works"));
+                    return host.rpc(Window::Vault, "ceremony.refuse", json!({ "id": first.id })).await;
+                }
+            }
+        }
+    };
+    let (founded, refused) = tokio::join!(host.rpc(Window::Main, "backend.found", found()), refuse);
+    refused.unwrap();
+    assert_eq!(founded.unwrap_err().code(), ErrorCode::Canceled);
+    let rows = host.rpc(Window::Main, "workspace.list", json!({})).await.unwrap();
+    assert_eq!(rows["rows"][0]["fleet"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_vault_that_locks_itself_in_a_ceremony_loses_nothing() {
+    let (host, _home) = with_vault().await;
+    host.rpc(Window::Vault, "vault.lock", json!({})).await.unwrap();
+    let decide = async {
+        assert_eq!(give(&host).await.unwrap_err().code(), ErrorCode::VaultLocked);
+        assert_eq!(host.ceremonies.pending().len(), 1);
+        let unlock = json!({ "passphrase": PASSPHRASE });
+        host.rpc(Window::Vault, "vault.unlock", unlock).await.unwrap();
+        give(&host).await
+    };
+    let (founded, given) = tokio::join!(host.rpc(Window::Main, "backend.found", found()), decide);
+    given.unwrap();
+    founded.unwrap();
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_vaults_window_asks_for_nothing_and_another_workspace_forgets_what_was_asked() {
+    let (host, _home) = with_vault().await;
+    let refused = host.rpc(Window::Vault, "backend.found", found()).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Forbidden);
+    let switch = async {
+        let mut events = host.events();
+        while host.ceremonies.pending().is_empty() {
+            events.next().await.unwrap();
+        }
+        let other = json!({ "name": "other", "kind": "remote" });
+        host.rpc(Window::Main, "workspace.create", other).await.unwrap();
+    };
+    let (asked, ()) = tokio::join!(host.rpc(Window::Main, "backend.found", found()), switch);
+    assert_eq!(asked.unwrap_err().code(), ErrorCode::Canceled);
+    assert!(host.ceremonies.pending().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_waits_for_consent_and_can_be_canceled_there() {
+    let (host, _home) = with_vault().await;
+    let start = json!({ "command": "backend.found", "request": found() });
+    let job = host.rpc(Window::Main, "job.start", start).await.unwrap();
+    let mut events = host.events();
+    while host.ceremonies.pending().is_empty() {
+        events.next().await.unwrap();
+    }
+    host.rpc(Window::Main, "job.cancel", json!({ "job": job["id"] })).await.unwrap();
+    'ended: loop {
+        for event in events.next().await.unwrap() {
+            if let HostEvent::Job { job } = event
+                && job.ended_at.is_some()
+            {
+                assert_eq!(job.state, super::JobState::Canceled);
+                break 'ended;
+            }
+        }
+    }
+    assert!(host.ceremonies.pending().is_empty());
+}
+
+#[tokio::test]
+async fn a_second_desktop_of_one_user_is_refused() {
+    let (_first, home) = host().await;
+    assert_eq!(Host::start(home.path()).await.unwrap_err().code(), ErrorCode::Conflict);
+}
+
+#[tokio::test]
+async fn the_training_fleet_has_devices_a_rollout_and_three_people() {
+    let (host, _home) = host().await;
+    host.train(Some(12)).await.unwrap();
+    let rows = host.rpc(Window::Main, "workspace.list", json!({})).await.unwrap();
+    let names: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
+    assert_eq!(names, ["training-alice", "training-bob", "training-carol"]);
+    let fleet = host.rpc(Window::Main, "fleet.show", json!({})).await.unwrap();
+    assert_eq!(fleet["devices"]["active"], 12);
+    let rollouts = host.rpc(Window::Main, "rollout.list", json!({})).await.unwrap();
+    assert_eq!(rollouts["rows"][0]["state"], "running");
+    let switched = host.rpc(Window::Main, "workspace.switch", json!({ "name": "training-carol" })).await;
+    assert_eq!(switched.unwrap()["holder"], "carol");
+    host.stop().await;
+}
