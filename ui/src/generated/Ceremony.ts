@@ -29,7 +29,7 @@ lines: Array<CeremonyLine>,
  */
 digest: Digest, 
 /**
- * The digest's first 128 bits as words, to compare by voice with a second machine.
+ * The digest as eight words, to compare by voice with a second machine.
  */
 words: Array<string>, 
 /**

@@ -1,4 +1,5 @@
 import type { AddPerson } from "./AddPerson";
+import type { AddSignatureFile } from "./AddSignatureFile";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
@@ -17,6 +18,7 @@ import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
+import type { ExportRequest } from "./ExportRequest";
 import type { FleetSummary } from "./FleetSummary";
 import type { FoundFleet } from "./FoundFleet";
 import type { FoundHere } from "./FoundHere";
@@ -46,6 +48,8 @@ import type { ReleaseName } from "./ReleaseName";
 import type { ReleaseRow } from "./ReleaseRow";
 import type { RemovePerson } from "./RemovePerson";
 import type { RenewedTickets } from "./RenewedTickets";
+import type { RequestFileName } from "./RequestFileName";
+import type { RequestName } from "./RequestName";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
@@ -53,7 +57,12 @@ import type { RolloutName } from "./RolloutName";
 import type { RolloutPlan } from "./RolloutPlan";
 import type { RolloutRow } from "./RolloutRow";
 import type { SealRelease } from "./SealRelease";
+import type { SignRequest } from "./SignRequest";
+import type { SignRequestFile } from "./SignRequestFile";
+import type { SignatureFile } from "./SignatureFile";
+import type { SignatureRequest } from "./SignatureRequest";
 import type { StartJob } from "./StartJob";
+import type { Statement } from "./Statement";
 import type { TestRestore } from "./TestRestore";
 import type { TimelineEntry } from "./TimelineEntry";
 import type { VaultStatus } from "./VaultStatus";
@@ -104,12 +113,20 @@ export interface Commands {
   "release.list": { request: PageRequest; response: Page<ReleaseRow> };
   "release.show": { request: ReleaseName; response: ReleaseDetail };
   "release.review": { request: ReviewRelease; response: ReleaseDetail };
-  "release.sign": { request: ReleaseName; response: ReleaseDetail };
   "release.seal": { request: SealRelease; response: ReleaseDetail };
   "release.publish_preview": { request: ReleaseName; response: Preview };
   "release.publish": { request: Commit<ReleaseName>; response: ReleaseDetail };
   "release.withdraw_preview": { request: ReleaseName; response: Preview };
   "release.withdraw": { request: Commit<ReleaseName>; response: ReleaseDetail };
+  "request.list": { request: Nothing; response: Page<SignatureRequest> };
+  "request.show": { request: RequestName; response: Statement };
+  "request.sign": { request: SignRequest; response: SignatureRequest };
+  "request.export": { request: ExportRequest; response: Statement };
+  "request.read": { request: RequestFileName; response: Statement };
+  "request.sign_file": { request: SignRequestFile; response: SignatureFile };
+  "request.add_signature": { request: AddSignatureFile; response: SignatureRequest };
+  "request.renew": { request: Nothing; response: SignatureRequest };
+  "request.close": { request: RequestName; response: SignatureRequest };
   "rollout.preview": { request: PlanRollout; response: RolloutPlan };
   "rollout.start": { request: Commit<PlanRollout>; response: RolloutDetail };
   "rollout.list": { request: PageRequest; response: Page<RolloutRow> };
@@ -141,8 +158,9 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "device.token": "consent",
   "device.approve": "consent",
   "device.revoke": "consent",
-  "release.sign": "consent",
   "release.seal": "consent",
+  "request.sign": "consent",
+  "request.sign_file": "consent",
   "rollout.start": "consent",
   "rollout.renew": "consent",
   "rollout.hold": "consent",

@@ -21,6 +21,9 @@ const SPAN: Duration = Duration::from_millis(250);
 const WAITING: usize = 64;
 /// How many changed things of a kind one batch names; of more, it says that all changed.
 const NAMED: usize = 200;
+/// The lists that a backend keeps.
+const FROM_BACKEND: [List; 7] =
+    [List::Device, List::Rollout, List::Link, List::Release, List::Request, List::Enrolment, List::Alarm];
 
 /// Something that changed. Events come in batches, at most four a second; of several changes of one
 /// thing, the last one is told.
@@ -127,6 +130,8 @@ pub enum List {
     Link,
     /// Releases.
     Release,
+    /// Requests for signatures.
+    Request,
     /// Waiting enrolments.
     Enrolment,
     /// Alarms.
@@ -276,9 +281,7 @@ impl Hub {
     /// Every list: after the connection came back, or another workspace was chosen.
     pub(crate) fn everything(&self) {
         self.change(|all| {
-            let lists =
-                [List::Device, List::Rollout, List::Link, List::Release, List::Enrolment, List::Alarm];
-            lists.into_iter().for_each(|list| all.changed.whole(list));
+            FROM_BACKEND.into_iter().for_each(|list| all.changed.whole(list));
         });
     }
 
@@ -295,6 +298,7 @@ impl Hub {
                     changed.lists.insert(List::Link);
                 }
                 Hint::Enrolment => changed.whole(List::Enrolment),
+                Hint::Request { .. } => changed.whole(List::Request),
                 Hint::Alarm => changed.whole(List::Alarm),
             }
         });
@@ -354,7 +358,7 @@ impl Changed {
             List::Device => self.devices.clear(),
             List::Rollout => self.rollouts.clear(),
             List::Release => self.releases.clear(),
-            List::Link | List::Enrolment | List::Alarm | List::Workspace => {}
+            List::Link | List::Request | List::Enrolment | List::Alarm | List::Workspace => {}
         }
     }
 
@@ -383,9 +387,7 @@ impl Events {
             Ok(batch) => Some(batch),
             Err(broadcast::error::RecvError::Closed) => None,
             Err(broadcast::error::RecvError::Lagged(_)) => {
-                let lists =
-                    [List::Device, List::Rollout, List::Link, List::Release, List::Enrolment, List::Alarm];
-                let lists = lists.into_iter().chain([List::Workspace]).collect();
+                let lists = FROM_BACKEND.into_iter().chain([List::Workspace]).collect();
                 Some(vec![HostEvent::Changed(Changed { lists, ..Changed::default() })])
             }
         }
