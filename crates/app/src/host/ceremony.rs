@@ -157,12 +157,12 @@ impl Shown {
             "request.sign" => {
                 let sign: SignRequest = read(command, request)?;
                 let name = RequestName { request: sign.request };
-                shown.statement(app.run::<RequestShow>(name).await?, sign.digest)?;
+                shown.statement(&app.run::<RequestShow>(name).await?, sign.digest)?;
             }
             "request.sign_file" => {
                 let sign: SignRequestFile = read(command, request)?;
                 let name = RequestFileName { file: sign.file };
-                shown.statement(app.run::<RequestRead>(name).await?, sign.digest)?;
+                shown.statement(&app.run::<RequestRead>(name).await?, sign.digest)?;
             }
             "rollout.start" => {
                 let commit: Commit<PlanRollout> = read(command, request)?;
@@ -234,7 +234,7 @@ impl Shown {
 
     /// What a signature over fleet metadata would say, read from the bytes that it covers. What a screen
     /// showed under another digest is not signed.
-    fn statement(&mut self, statement: Statement, seen: Digest) -> Result<(), Error> {
+    fn statement(&mut self, statement: &Statement, seen: Digest) -> Result<(), Error> {
         if statement.digest != seen {
             return Err(Error::new(ErrorCode::PreviewStale, "what was shown is not what would be signed")
                 .hint("look at the request anew"));
