@@ -6,7 +6,7 @@ use model::UnixTime;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Error, Intent, Vault,
+    Error, Intent, KeyInfo, Opener, Vault,
     audit::Audit,
     delay::Tries,
     file::{Draft, KeyFile, Malformed, Proof},
@@ -39,19 +39,19 @@ impl Vault {
         Ok(())
     }
 
-    /// Opens a backup with its passphrase, compares every key of this vault with it, and records in vault and
+    /// Opens a backup with what opened the vault when it was made, compares every key of this vault with it, and records in vault and
     /// audit log that it works.
     ///
     /// # Errors
     /// The vault is locked, the passphrase wrong, the backup damaged, another vault's or without a key that
     /// this vault has, or the record cannot be saved.
-    pub fn test_restore(&self, path: &Path, passphrase: &str, now: UnixTime) -> Result<(), Error> {
+    pub fn test_restore(&self, path: &Path, opener: &Opener<'_>, now: UnixTime) -> Result<(), Error> {
         drop(self.unlocked()?);
         let backup = read(&*self.shared.files, path)?;
         if backup.id != self.id() {
             return Err(Error::OtherVault);
         }
-        let master = self.shared.tries.open(&backup, passphrase, now)?;
+        let (master, _) = self.shared.tries.open(&backup, opener, now)?;
         let secrets = backup.open(&master).map_err(|malformed| damaged(path, malformed))?;
         let mut inner = self.unlocked()?;
         for (at, entry) in inner.file.keys.iter().enumerate() {
@@ -70,10 +70,19 @@ impl Vault {
     /// When a backup that holds every root and CA key of now was last restored as a test. No device
     /// enrols before.
     pub fn backup_proven_at(&self) -> Option<UnixTime> {
-        let inner = self.inner();
-        let proof = inner.file.proof?;
-        let covered = |key: &crate::KeyInfo| key.backup_proven || !key.role.is_irreplaceable();
-        inner.file.infos().iter().all(covered).then_some(proof.at)
+        self.backup_tested_at().filter(|_| self.backup_lacks().is_empty())
+    }
+
+    /// When a backup was last restored as a test. It may lack keys that were made since.
+    pub fn backup_tested_at(&self) -> Option<UnixTime> {
+        self.inner().file.proof.map(|proof| proof.at)
+    }
+
+    /// The root and CA keys that no backup restored as a test holds: those made since, such as the CAs of a
+    /// fleet founded since.
+    pub fn backup_lacks(&self) -> Vec<KeyInfo> {
+        let lacking = |key: &KeyInfo| key.role.is_irreplaceable() && !key.backup_proven;
+        self.keys().into_iter().filter(lacking).collect()
     }
 
     /// Brings a backup or a kept generation (`keys.cbor.<generation>`) back as the newest generation of the
@@ -82,7 +91,7 @@ impl Vault {
     ///
     /// # Errors
     /// The passphrase is wrong, the backup damaged, the folder another vault's or in use, or it cannot be saved.
-    pub fn restore(dir: &Path, from: &Path, passphrase: &str, now: UnixTime) -> Result<Self, Error> {
+    pub fn restore(dir: &Path, from: &Path, opener: &Opener<'_>, now: UnixTime) -> Result<Self, Error> {
         let files: Arc<dyn Files> = Arc::new(Disk);
         let backup = read(&*files, from)?;
         make_folder(dir)?;
@@ -98,7 +107,7 @@ impl Vault {
         };
         let tries = Tries::load(Arc::clone(&files), dir)?;
         let audit = Audit::open(dir)?;
-        let master = tries.open(&backup, passphrase, now)?;
+        let (master, _) = tries.open(&backup, opener, now)?;
         let secrets = backup.open(&master).map_err(|malformed| damaged(from, malformed))?;
         let last_seen = tries.last_seen().max(audit.generation()?).max(standing).max(backup.generation);
         let intent = Intent {

@@ -12,7 +12,7 @@ use minicbor::{Decoder, Encoder};
 use model::{Seconds, UnixTime};
 
 use crate::{
-    Error,
+    Error, Opener, SlotId,
     file::{KeyFile, Malformed, Written, field, instant},
     save::{Files, Trust, replace},
     sealed::Secret,
@@ -69,9 +69,15 @@ impl Tries {
         self.write(&state)
     }
 
-    /// Tries `passphrase` on the slots of `file` and gives the master key. The try counts as wrong on the
-    /// disk until it proved right.
-    pub(crate) fn open(&self, file: &KeyFile, passphrase: &str, now: UnixTime) -> Result<Secret, Error> {
+    /// Tries `opener` on the slots of `file` and gives the master key and the slot that opened. The try
+    /// counts as wrong on the disk until it proved right.
+    pub(crate) fn open(
+        &self,
+        file: &KeyFile,
+        opener: &Opener<'_>,
+        now: UnixTime,
+    ) -> Result<(Secret, SlotId), Error> {
+        opener.check(file)?;
         {
             let mut state = self.state();
             let before = *state;
@@ -86,16 +92,17 @@ impl Tries {
             self.write(&state)?;
         }
         for slot in &file.slots {
-            if let Some(master) = slot.open(&file.id, &slot.kind.derive(passphrase)?) {
+            let Some(key) = opener.key(slot)? else { continue };
+            if let Some(master) = slot.open(&file.id, &key) {
                 let mut state = self.state();
                 state.succeed();
                 if let Err(error) = self.write(&state) {
                     tracing::warn!(%error, "failed to forget wrong tries");
                 }
-                return Ok(master);
+                return Ok((master, slot.info.id));
             }
         }
-        Err(Error::WrongPassphrase { wait: self.state().wait(now) })
+        Err(opener.refused(self.state().wait(now)))
     }
 
     fn write(&self, state: &State) -> Result<(), Error> {

@@ -3,7 +3,7 @@ use std::{io, path::PathBuf};
 use envelope::SignError;
 use model::Seconds;
 
-use crate::{KeyId, KeyRole};
+use crate::{KeyId, KeyRole, SetId, SlotId};
 
 /// Why the vault did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub enum Error {
     #[error("the passphrase is too weak: {reason}")]
     WeakPassphrase {
         /// What to do better.
-        reason: &'static str,
+        reason: String,
     },
     /// The passphrase opens no slot.
     #[error("wrong passphrase; next try in {} s", wait.0)]
@@ -85,6 +85,89 @@ pub enum Error {
     #[error("too many wrong passphrases; next try in {} s", wait.0)]
     TooEarly {
         /// How long to wait.
+        wait: Seconds,
+    },
+    /// There is no slot of this kind.
+    #[error("no {kind} slot opens this vault")]
+    NoSlot {
+        /// The kind asked for.
+        kind: &'static str,
+    },
+    /// There is no such slot in this vault.
+    #[error("no slot {id} in this vault")]
+    UnknownSlot {
+        /// The slot asked for.
+        id: SlotId,
+    },
+    /// A slot that was not made for the present master key: its row was swapped or edited.
+    #[error("slot {id} is not of this vault's making")]
+    SlotForeign {
+        /// The slot.
+        id: SlotId,
+    },
+    /// Without this slot nobody could be sure to open the vault again: a set of shares counts once it was tested.
+    #[error("the last slot that can be relied upon stays")]
+    LastSlot,
+    /// The vault has as many slots as it can.
+    #[error("a vault has at most {most} slots")]
+    TooManySlots {
+        /// The most slots.
+        most: usize,
+    },
+    /// A slot's label is longer than 128 bytes or holds control characters.
+    #[error("a slot's label has at most 128 bytes and no control characters")]
+    SlotLabel,
+    /// A set of shares with these numbers would be of no use.
+    #[error("shares need a threshold from 2 up to their count, and a count of at most {most}")]
+    ShareNumbers {
+        /// The most shares.
+        most: u8,
+    },
+    /// A word of a share is in no list.
+    #[error("word {at} of the share is unknown")]
+    ShareWord {
+        /// Its place, from 1.
+        at: usize,
+    },
+    /// A share has another number of words.
+    #[error("a share has 32 words, not {words}")]
+    ShareLength {
+        /// How many there were.
+        words: usize,
+    },
+    /// The words of a share do not fit together: one was misread, or two changed places.
+    #[error("the checksum of the share does not fit its words")]
+    ShareChecksum,
+    /// A share of another format.
+    #[error("the share is of a format that is not known here")]
+    ShareFormat,
+    /// Shares of several sets.
+    #[error("the shares are not all of one set")]
+    SharesMixed,
+    /// One share came twice.
+    #[error("share {index} is there twice")]
+    ShareTwice {
+        /// Which.
+        index: u8,
+    },
+    /// Fewer shares than their set asks for.
+    #[error("{have} of the {need} shares that are needed")]
+    SharesTooFew {
+        /// How many there were.
+        have: usize,
+        /// How many it takes.
+        need: usize,
+    },
+    /// A set of shares that no slot of this vault was made for, or no longer.
+    #[error("the shares are of set {set}, which does not open this vault")]
+    SharesForeign {
+        /// The set.
+        set: SetId,
+    },
+    /// Enough shares of the right set, with a good checksum each, that do not give the key.
+    #[error("the shares do not open the vault: one of them is false; next try in {} s", wait.0)]
+    SharesWrong {
+        /// How long the next try is refused.
         wait: Seconds,
     },
     /// The vault is locked.

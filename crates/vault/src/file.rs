@@ -3,12 +3,15 @@
 //! ```text
 //! {1: "fleetseal-vault/1", 2: vault id b16, 3: holder, 4: generation, 5: created_at,
 //!  6: [audit seq, audit hash b32],
-//!  7: [slot: {1: kind (1 passphrase), 2: [KiB, passes, lanes], 3: salt b16, 4: sealed master key}],
+//!  7: [slot: {1: id b8, 2: label, 3: created_at, 4: kind, 5: receiving half b32,
+//!             6: sealed authentication key, 7: ephemeral half b32, 8: sealed master key}],
 //!  8: [key: {1: id b8, 2: role, 3: algorithm, 4: public half, 5: created_at, 6: first generation,
 //!            7: sealed DEK, 8: sealed key}],
 //!  9: [proven_at, generation] of the last backup restored as a test; absent before the first,
 //!  10: header MAC b32}
 //! sealed = [nonce b24, commitment b32, ciphertext b48]
+//! kind = [1, KiB, passes, lanes, salt b16] for a passphrase
+//!      | [4, set b4, threshold, count, proven_at or 0] for recovery shares
 //! ```
 //!
 //! slot key → master key → HKDF → {key-encryption key, MAC key}; each key under a DEK of its own, both
@@ -21,10 +24,10 @@ use model::{Digest, PersonName, UnixTime};
 use subtle::ConstantTimeEq;
 
 use crate::{
-    AuditHead, Error, KeyId, KeyInfo, KeyRole, Params,
+    AuditHead, Error, KeyId, KeyInfo, KeyRole,
     key::mac,
     sealed::{Sealed, Secret, expand, random_secret},
-    slot::{Slot, SlotKind},
+    slot::Slot,
     vault::VaultId,
 };
 
@@ -32,7 +35,7 @@ use crate::{
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// The most keys of one vault.
 pub(crate) const MAX_KEYS: usize = 512;
-const MAX_SLOTS: usize = 16;
+pub(crate) const MAX_SLOTS: usize = 16;
 const TYP: &str = "fleetseal-vault/1";
 /// The last field: its number, the head of a 32-byte string, the MAC.
 const MAC_FIELD: usize = 1 + 2 + 32;
@@ -180,6 +183,10 @@ impl KeyFile {
             .map_err(|_| Malformed("not deterministic CBOR"))?;
         let file = Self::read(&mut Decoder::new(bytes))?;
         let ids = || file.keys.iter().map(|entry| entry.public.id);
+        let slots = || file.slots.iter().map(|slot| slot.info.id);
+        if slots().enumerate().any(|(at, id)| slots().take(at).any(|before| before == id)) {
+            return Err(Malformed("a slot stands twice"));
+        }
         if ids().enumerate().any(|(at, id)| ids().take(at).any(|before| before == id)) {
             return Err(Malformed("a key stands twice"));
         }
@@ -205,17 +212,7 @@ impl KeyFile {
         e.u8(6)?.array(2)?.u64(self.audit.seq)?.bytes(self.audit.hash.as_bytes())?;
         e.u8(7)?.array(self.slots.len() as u64)?;
         for slot in &self.slots {
-            e.map(4)?;
-            match slot.kind {
-                SlotKind::Passphrase { params, salt } => {
-                    let (memory, passes, lanes) = params.parts();
-                    e.u8(1)?.u8(1)?;
-                    e.u8(2)?.array(3)?.u32(memory)?.u32(passes)?.u32(lanes)?;
-                    e.u8(3)?.bytes(&salt)?;
-                }
-            }
-            e.u8(4)?;
-            slot.master.write(e)?;
+            slot.write(e)?;
         }
         e.u8(8)?.array(self.keys.len() as u64)?;
         for entry in &self.keys {
@@ -322,36 +319,6 @@ impl Entry {
     }
 }
 
-impl Slot {
-    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        d.map()?;
-        field(d, 1)?;
-        if d.u8()? != 1 {
-            return Err(Malformed("a slot of unknown kind"));
-        }
-        field(d, 2)?;
-        array(d, 3)?;
-        let params = Params::new(d.u32()?, d.u32()?, d.u32()?)
-            .map_err(|_| Malformed("derivation parameters outside the bounds"))?;
-        field(d, 3)?;
-        let salt = fixed(d)?;
-        field(d, 4)?;
-        Ok(Self { kind: SlotKind::Passphrase { params, salt }, master: Sealed::read(d)? })
-    }
-}
-
-impl Sealed {
-    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
-        e.array(3)?.bytes(&self.nonce)?.bytes(&self.commitment)?.bytes(&self.ciphertext)?;
-        Ok(())
-    }
-
-    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        array(d, 3)?;
-        Ok(Self { nonce: fixed(d)?, commitment: fixed(d)?, ciphertext: fixed(d)? })
-    }
-}
-
 pub(crate) type Written = Result<(), minicbor::encode::Error<std::convert::Infallible>>;
 
 pub(crate) fn field(d: &mut Decoder<'_>, number: u8) -> Result<(), Malformed> {
@@ -366,7 +333,7 @@ pub(crate) fn instant(d: &mut Decoder<'_>) -> Result<UnixTime, Malformed> {
     Ok(UnixTime::from_secs(d.u64()?))
 }
 
-fn array(d: &mut Decoder<'_>, items: u64) -> Result<(), Malformed> {
+pub(crate) fn array(d: &mut Decoder<'_>, items: u64) -> Result<(), Malformed> {
     if d.array()? == Some(items) { Ok(()) } else { Err(Malformed("an array has another length")) }
 }
 

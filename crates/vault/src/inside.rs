@@ -50,7 +50,8 @@ pub(crate) struct Open {
 /// What a save changes.
 #[derive(Default)]
 pub(crate) struct Change {
-    pub(crate) slots: Option<(Vec<Slot>, Secret)>,
+    pub(crate) slots: Option<Vec<Slot>>,
+    pub(crate) master: Option<Secret>,
     pub(crate) proof: Option<Proof>,
     pub(crate) keys: Vec<(Public, Secret)>,
 }
@@ -67,10 +68,7 @@ impl Shared {
     pub(crate) fn save(&self, inner: &mut Inner, change: Change) -> Result<(), Error> {
         let open = inner.open.as_mut().ok_or(Error::Locked)?;
         let file = &inner.file;
-        let (slots, master) = match change.slots {
-            Some((slots, master)) => (slots, Some(master)),
-            None => (file.slots.clone(), None),
-        };
+        let (slots, master) = (change.slots.unwrap_or_else(|| file.slots.clone()), change.master);
         let new = change.keys.iter().map(|(public, secret)| (public.clone(), secret));
         let old = file.keys.iter().map(|entry| entry.public.clone()).zip(&open.secrets);
         let draft = Draft {

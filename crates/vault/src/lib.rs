@@ -15,11 +15,15 @@ mod file;
 mod harden;
 mod inside;
 mod key;
+mod opener;
+mod params;
 mod passphrase;
 mod save;
 mod sealed;
+mod share;
 mod signer;
 mod slot;
+mod slots;
 mod symmetric;
 mod vault;
 
@@ -28,9 +32,12 @@ pub use error::Error;
 pub use file::check_form;
 pub use harden::{Hardened, harden};
 pub use key::{Algorithm, KeyId, KeyInfo, KeyRole};
-pub use passphrase::check_passphrase;
+pub use opener::Opener;
+pub use params::Params;
+pub use passphrase::{Strength, check_passphrase, strength};
+pub use share::{MOST_SHARES, SetId, Share};
 pub use signer::{BatchSigner, CaSigner, VaultSigner};
-pub use slot::Params;
+pub use slot::{Derivation, SlotId, SlotInfo, SlotKind};
 pub use vault::{Lifetime, Vault, VaultId};
 
 #[cfg(test)]

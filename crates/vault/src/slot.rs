@@ -1,221 +1,383 @@
-//! Ways into the vault: each slot seals the master key under a key that only its owner can bring.
+//! Ways into the vault: each slot gives the master key to whoever brings the slot's own key.
+//!
+//! A slot's key (of 32 bytes: derived from a passphrase, put together from shares, computed by a
+//! token) is expanded to two: an X25519 key whose public half stands in the slot, and a key for
+//! authentication that stands there too, sealed under the master key. A new master key is sealed to both:
+//! so it can be handed to every slot while only one of them is there, no slot that was removed gets it,
+//! and nobody can slip a master key of their own under a slot that they do not open.
 
-use std::time::{Duration, Instant};
+use std::fmt;
 
-use argon2::{Argon2, Block};
-use zeroize::Zeroizing;
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use minicbor::{Decoder, Encoder};
+use model::UnixTime;
+use subtle::ConstantTimeEq;
 
 use crate::{
-    Error,
-    sealed::{Sealed, Secret, random},
+    Error, Params,
+    file::{Malformed, Written, array, field, fixed, instant},
+    key::mac,
+    sealed::{Sealed, Secret, expand, random, random_secret},
+    share::SetId,
     vault::VaultId,
 };
 
-/// What Argon2id (RFC 9106, version 0x13) shall cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Params {
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
+/// The longest label of a slot, in bytes.
+const LONGEST_LABEL: usize = 128;
+
+/// Names a slot of a vault.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId([u8; 8]);
+
+/// What may be known of a slot while the vault is locked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotInfo {
+    /// Names it in this vault.
+    pub id: SlotId,
+    /// What its holder calls it; may be empty.
+    pub label: String,
+    /// When its key was made.
+    pub created_at: UnixTime,
+    /// Where its key comes from.
+    pub kind: SlotKind,
+}
+
+/// Where a slot's key comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SlotKind {
+    /// A passphrase.
+    Passphrase(Derivation),
+    /// Any `threshold` of `count` recovery shares.
+    Shares {
+        /// Which set of shares.
+        set: SetId,
+        /// How many shares open it.
+        threshold: u8,
+        /// How many were made.
+        count: u8,
+        /// When that many were entered and opened it. Nobody can rely on it before.
+        proven_at: Option<UnixTime>,
+    },
+}
+
+/// How a key comes of a passphrase.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Derivation {
+    /// What it costs.
+    pub params: Params,
+    /// Makes it this slot's alone.
+    pub salt: [u8; 16],
 }
 
 /// One way to the master key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
-    pub(crate) kind: SlotKind,
+    pub(crate) info: SlotInfo,
+    /// The X25519 public half of the slot's key.
+    receiver: [u8; 32],
+    /// The slot's authentication key, under the master key.
+    authentication: Sealed,
+    /// The X25519 public half that this master key was sealed with.
+    ephemeral: [u8; 32],
     /// The master key.
-    pub(crate) master: Sealed,
-}
-
-/// Where a slot's key comes from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SlotKind {
-    Passphrase { params: Params, salt: [u8; 16] },
-}
-
-impl Params {
-    /// 256 MiB, three passes, four lanes.
-    pub const DEFAULT: Self = Self { memory_kib: 256 * 1024, passes: 3, lanes: 4 };
-
-    /// The cheapest that is taken: 64 MiB, one pass, one lane. For tests, and for machines that
-    /// cannot do better.
-    pub const fn floor() -> Self {
-        Self { memory_kib: 64 * 1024, passes: 1, lanes: 1 }
-    }
-
-    /// Parameters from [`Self::floor`] up to 1 GiB, 16 passes and 16 lanes.
-    ///
-    /// # Errors
-    /// One of them is outside: an edited file may ask for neither a weak nor an endless derivation.
-    pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, Error> {
-        let floor = Self::floor();
-        if !(floor.memory_kib..=1024 * 1024).contains(&memory_kib) {
-            return Err(Error::Params { reason: "memory must be 64 MiB to 1 GiB" });
-        }
-        if !(floor.passes..=16).contains(&passes) {
-            return Err(Error::Params { reason: "passes must be 1 to 16" });
-        }
-        if !(floor.lanes..=16).contains(&lanes) {
-            return Err(Error::Params { reason: "lanes must be 1 to 16" });
-        }
-        Ok(Self { memory_kib, passes, lanes })
-    }
-
-    /// The dearest parameters near [`Self::DEFAULT`] that take 0.5 to 1 s on this machine, by
-    /// measuring. Takes a few seconds itself.
-    ///
-    /// # Errors
-    /// There is not even memory for [`Self::floor`].
-    pub fn calibrate() -> Result<Self, Error> {
-        calibrate(|params| {
-            let start = Instant::now();
-            params.derive(b"calibration", &[0; 16])?;
-            Ok(start.elapsed())
-        })
-    }
-
-    /// KiB, passes, lanes.
-    pub const fn parts(self) -> (u32, u32, u32) {
-        (self.memory_kib, self.passes, self.lanes)
-    }
-
-    /// The key that `passphrase` and `salt` give. Its memory is wiped.
-    pub(crate) fn derive(self, passphrase: &[u8], salt: &[u8; 16]) -> Result<Secret, Error> {
-        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(32))
-            .map_err(|_| Error::Derivation)?;
-        let mut blocks = Zeroizing::new(Vec::<Block>::new());
-        blocks.try_reserve_exact(params.block_count()).map_err(|_| Error::Derivation)?;
-        blocks.resize(params.block_count(), Block::default());
-        let mut key = Secret::default();
-        let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        let derived =
-            argon2.hash_password_into_with_memory(passphrase, salt, &mut key[..], blocks.as_mut_slice());
-        derived.map_err(|_| Error::Derivation)?;
-        Ok(key)
-    }
-}
-
-fn calibrate(mut cost: impl FnMut(Params) -> Result<Duration, Error>) -> Result<Params, Error> {
-    let (least, most) = (Duration::from_millis(500), Duration::from_secs(1));
-    let mut params = Params::DEFAULT;
-    let mut took = cost(params);
-    while !took.as_ref().is_ok_and(|took| *took <= most) && params.memory_kib > Params::floor().memory_kib {
-        params.memory_kib /= 2;
-        took = cost(params);
-    }
-    let mut took = took?;
-    while took > most && params.passes > 1 {
-        params.passes -= 1;
-        took = cost(params)?;
-    }
-    while took < least && params.passes < 16 {
-        // One pass more costs `took / passes`; never beyond a second.
-        let more = Params { passes: params.passes + 1, ..params };
-        took = cost(more)?;
-        if took > most {
-            break;
-        }
-        params = more;
-    }
-    Ok(params)
-}
-
-impl Slot {
-    /// A slot that this passphrase opens.
-    pub(crate) fn passphrase(
-        vault: &VaultId,
-        passphrase: &str,
-        params: Params,
-        master: &Secret,
-    ) -> Result<Self, Error> {
-        let salt = random()?;
-        let kind = SlotKind::Passphrase { params, salt };
-        let kek = params.derive(passphrase.as_bytes(), &salt)?;
-        Ok(Self { kind, master: Sealed::seal(&kek, &aad(vault, &kind), master)? })
-    }
-
-    /// The master key, if `kek` is this slot's key.
-    pub(crate) fn open(&self, vault: &VaultId, kek: &Secret) -> Option<Secret> {
-        self.master.open(kek, &aad(vault, &self.kind))
-    }
-}
-
-#[cfg(test)]
-impl Slot {
-    /// The master key sealed under a key that was not derived.
-    pub(crate) fn reseal(&self, vault: &VaultId, kek: &Secret, master: &Secret) -> Sealed {
-        Sealed::seal(kek, &aad(vault, &self.kind), master).unwrap()
-    }
+    master: Sealed,
 }
 
 impl SlotKind {
-    /// The key that `passphrase` gives for this slot.
-    pub(crate) fn derive(&self, passphrase: &str) -> Result<Secret, Error> {
+    /// The kind as screens and logs say it.
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Passphrase { params, salt } => params.derive(passphrase.as_bytes(), salt),
+            Self::Passphrase(_) => "passphrase",
+            Self::Shares { .. } => "shares",
+        }
+    }
+
+    /// Whether one can rely on it: a set of shares only once enough of them have opened it.
+    pub const fn counts(&self) -> bool {
+        match self {
+            Self::Passphrase(_) => true,
+            Self::Shares { proven_at, .. } => proven_at.is_some(),
+        }
+    }
+
+    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
+        match self {
+            Self::Passphrase(derivation) => {
+                e.array(5)?.u8(1)?;
+                derivation.write(e)?;
+            }
+            Self::Shares { set, threshold, count, proven_at } => {
+                e.array(5)?.u8(4)?.bytes(set.as_bytes())?.u8(*threshold)?.u8(*count)?;
+                e.u64(proven_at.map_or(0, UnixTime::as_secs))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let items = d.array()?;
+        Ok(match (d.u8()?, items) {
+            (1, Some(5)) => Self::Passphrase(Derivation::read(d)?),
+            (4, Some(5)) => {
+                let (set, threshold, count) = (SetId::new(fixed(d)?), d.u8()?, d.u8()?);
+                let proven_at = Some(instant(d)?).filter(|at| *at != UnixTime::EPOCH);
+                Self::Shares { set, threshold, count, proven_at }
+            }
+            _ => return Err(Malformed("a slot of unknown kind")),
+        })
+    }
+
+    /// The kind without what changes while its key stays the same.
+    fn fixed(&self) -> Self {
+        match self.clone() {
+            Self::Shares { set, threshold, count, proven_at: _ } => {
+                Self::Shares { set, threshold, count, proven_at: None }
+            }
+            kind @ Self::Passphrase(_) => kind,
         }
     }
 }
 
-/// Fields of fixed length, so that no two slots share it.
-fn aad(vault: &VaultId, kind: &SlotKind) -> Vec<u8> {
-    let mut aad = b"fleetseal-vault/1 slot".to_vec();
-    aad.extend_from_slice(vault.as_bytes());
-    match kind {
-        SlotKind::Passphrase { params, salt } => {
-            aad.push(1);
-            for part in [params.memory_kib, params.passes, params.lanes] {
-                aad.extend_from_slice(&part.to_be_bytes());
-            }
-            aad.extend_from_slice(salt);
-        }
+impl Derivation {
+    /// A derivation with a fresh salt.
+    pub(crate) fn new(params: Params) -> Result<Self, Error> {
+        Ok(Self { params, salt: random()? })
     }
-    aad
+
+    /// The key that `passphrase` gives.
+    pub(crate) fn derive(&self, passphrase: &str) -> Result<Secret, Error> {
+        self.params.derive(passphrase.as_bytes(), &self.salt)
+    }
+
+    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
+        let (memory, passes, lanes) = self.params.parts();
+        e.u32(memory)?.u32(passes)?.u32(lanes)?.bytes(&self.salt)?;
+        Ok(())
+    }
+
+    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let params = Params::new(d.u32()?, d.u32()?, d.u32()?)
+            .map_err(|_| Malformed("derivation parameters outside the bounds"))?;
+        Ok(Self { params, salt: fixed(d)? })
+    }
+}
+
+impl Slot {
+    /// A slot that `key` opens.
+    pub(crate) fn new(
+        vault: &VaultId,
+        (label, kind): (&str, SlotKind),
+        key: &Secret,
+        master: &Secret,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        if label.len() > LONGEST_LABEL || label.chars().any(char::is_control) {
+            return Err(Error::SlotLabel);
+        }
+        let info = SlotInfo { id: SlotId(random()?), label: label.to_owned(), created_at: now, kind };
+        let authentication = expand(key, &[b"fleetseal-vault/1 slot authentication"]);
+        seal(vault, info, public(&receiving(key))?, &authentication, master)
+    }
+
+    /// The master key, if `key` is this slot's key.
+    pub(crate) fn open(&self, vault: &VaultId, key: &Secret) -> Option<Secret> {
+        let receiving = receiving(key);
+        if !bool::from(public(&receiving).ok()?[..].ct_eq(&self.receiver[..])) {
+            return None;
+        }
+        let authentication = expand(key, &[b"fleetseal-vault/1 slot authentication"]);
+        let shared = agree(&receiving, &self.ephemeral).ok()?;
+        let wrapping = wrapping(&authentication, &shared, &self.ephemeral, &self.receiver);
+        self.master.open(&wrapping, &aad(vault, &self.info))
+    }
+
+    /// The same slot with another master key in it; its own key need not be there.
+    pub(crate) fn rewrap(&self, vault: &VaultId, old: &Secret, new: &Secret) -> Result<Self, Error> {
+        let authentication = self
+            .authentication
+            .open(&keeping(old), &aad(vault, &self.info))
+            .ok_or(Error::SlotForeign { id: self.info.id })?;
+        seal(vault, self.info.clone(), self.receiver, &authentication, new)
+    }
+
+    pub(crate) fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
+        e.map(8)?.u8(1)?.bytes(&self.info.id.0)?.u8(2)?.str(&self.info.label)?;
+        e.u8(3)?.u64(self.info.created_at.as_secs())?.u8(4)?;
+        self.info.kind.write(e)?;
+        e.u8(5)?.bytes(&self.receiver)?.u8(6)?;
+        self.authentication.write(e)?;
+        e.u8(7)?.bytes(&self.ephemeral)?.u8(8)?;
+        self.master.write(e)
+    }
+
+    pub(crate) fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        d.map()?;
+        field(d, 1)?;
+        let id = SlotId(fixed(d)?);
+        field(d, 2)?;
+        let label = d.str()?.to_owned();
+        if label.len() > LONGEST_LABEL {
+            return Err(Malformed("a label is too long"));
+        }
+        field(d, 3)?;
+        let created_at = instant(d)?;
+        field(d, 4)?;
+        let info = SlotInfo { id, label, created_at, kind: SlotKind::read(d)? };
+        field(d, 5)?;
+        let receiver = fixed(d)?;
+        field(d, 6)?;
+        let authentication = Sealed::read(d)?;
+        field(d, 7)?;
+        let ephemeral = fixed(d)?;
+        field(d, 8)?;
+        Ok(Self { info, receiver, authentication, ephemeral, master: Sealed::read(d)? })
+    }
+}
+
+impl Sealed {
+    pub(crate) fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
+        e.array(3)?.bytes(&self.nonce)?.bytes(&self.commitment)?.bytes(&self.ciphertext)?;
+        Ok(())
+    }
+
+    pub(crate) fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        array(d, 3)?;
+        Ok(Self { nonce: fixed(d)?, commitment: fixed(d)?, ciphertext: fixed(d)? })
+    }
+}
+
+fn seal(
+    vault: &VaultId,
+    info: SlotInfo,
+    receiver: [u8; 32],
+    authentication: &Secret,
+    master: &Secret,
+) -> Result<Slot, Error> {
+    let aad = aad(vault, &info);
+    let secret = random_secret()?;
+    let ephemeral = public(&secret)?;
+    let wrapping = wrapping(authentication, &agree(&secret, &receiver)?, &ephemeral, &receiver);
+    Ok(Slot {
+        info,
+        receiver,
+        authentication: Sealed::seal(&keeping(master), &aad, authentication)?,
+        ephemeral,
+        master: Sealed::seal(&wrapping, &aad, master)?,
+    })
+}
+
+/// The X25519 private half of a slot's key.
+fn receiving(key: &Secret) -> Secret {
+    expand(key, &[b"fleetseal-vault/1 slot receiving"])
+}
+
+/// What slots' authentication keys are sealed under.
+fn keeping(master: &Secret) -> Secret {
+    expand(master, &[b"fleetseal-vault/1 slot keeping"])
+}
+
+fn wrapping(authentication: &Secret, shared: &Secret, ephemeral: &[u8; 32], receiver: &[u8; 32]) -> Secret {
+    mac(authentication, &[b"fleetseal-vault/1 slot wrapping", &shared[..], ephemeral, receiver]).into()
+}
+
+fn public(secret: &Secret) -> Result<[u8; 32], Error> {
+    let key = PrivateKey::from_private_key(&X25519, &secret[..]).map_err(|_| Error::Provider)?;
+    let public = key.compute_public_key().map_err(|_| Error::Provider)?;
+    public.as_ref().try_into().map_err(|_| Error::Provider)
+}
+
+fn agree(secret: &Secret, public: &[u8; 32]) -> Result<Secret, Error> {
+    let key = PrivateKey::from_private_key(&X25519, &secret[..]).map_err(|_| Error::Provider)?;
+    agreement::agree(&key, UnparsedPublicKey::new(&X25519, public), Error::Provider, |shared| {
+        let mut out = Secret::default();
+        out.copy_from_slice(shared);
+        Ok(out)
+    })
+}
+
+/// Deterministic CBOR, so that no two slots share it.
+fn aad(vault: &VaultId, info: &SlotInfo) -> Vec<u8> {
+    let mut e = Encoder::new(Vec::with_capacity(160));
+    let written = (|| -> Written {
+        e.array(4)?.str("fleetseal-vault/1 slot")?.bytes(vault.as_bytes())?.bytes(&info.id.0)?;
+        info.kind.fixed().write(&mut e)
+    })();
+    written.expect("a vector takes every byte");
+    e.into_writer()
+}
+
+impl SlotId {
+    /// The id with these bytes.
+    pub const fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SlotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn weak_and_endless_parameters_are_refused() {
-        let floor = Params::floor();
-        assert_eq!(Params::new(64 * 1024, 1, 1).unwrap(), floor);
-        assert!(Params::new(1024 * 1024, 16, 16).is_ok());
-        for (memory, passes, lanes) in [
-            (64 * 1024 - 1, 3, 4),
-            (0, 3, 4),
-            (1024 * 1024 + 1, 3, 4),
-            (u32::MAX, 3, 4),
-            (256 * 1024, 0, 4),
-            (256 * 1024, 17, 4),
-            (256 * 1024, 3, 0),
-            (256 * 1024, 3, 17),
-        ] {
-            assert!(matches!(Params::new(memory, passes, lanes), Err(Error::Params { .. })));
-        }
+    const VAULT: VaultId = VaultId::new([7; 16]);
+    const NOON: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+    fn slot(key: &Secret, master: &Secret) -> Slot {
+        let kind = SlotKind::Passphrase(Derivation { params: Params::floor(), salt: [9; 16] });
+        Slot::new(&VAULT, ("mine", kind), key, master, NOON).unwrap()
+    }
+
+    fn secret() -> Secret {
+        random_secret().unwrap()
     }
 
     #[test]
-    fn calibration_stays_between_half_a_second_and_one() {
-        // Nanoseconds per KiB and pass: from a fast machine to one that is hopeless.
-        for speed in [50, 200, 600, 1_000, 2_000, 6_000] {
-            let cost = |params: Params| -> Result<Duration, Error> {
-                Ok(Duration::from_nanos(u64::from(params.memory_kib) * u64::from(params.passes) * speed))
-            };
-            let params = calibrate(cost).unwrap();
-            let took = cost(params).unwrap();
-            assert!(took <= Duration::from_secs(1), "{speed}: {took:?}");
-            assert!(took >= Duration::from_millis(350) || params.passes == 16 || params.passes == 1);
-            assert!(Params::new(params.memory_kib, params.passes, params.lanes).is_ok());
-        }
+    fn a_slot_opens_with_its_key_in_its_vault_alone() {
+        let (key, master) = (secret(), secret());
+        let made = slot(&key, &master);
+        assert!(*made.open(&VAULT, &key).unwrap() == *master);
+        assert!(made.open(&VAULT, &secret()).is_none());
+        assert!(made.open(&VaultId::new([8; 16]), &key).is_none());
+        let other = slot(&key, &master);
+        let mut swapped = made.clone();
+        swapped.info.id = other.info.id;
+        assert!(swapped.open(&VAULT, &key).is_none(), "under another id");
     }
 
     #[test]
-    fn calibration_comes_down_where_memory_is_short() {
-        let params = calibrate(|params| {
-            if params.memory_kib > 100_000 { Err(Error::Derivation) } else { Ok(Duration::from_millis(600)) }
-        });
-        assert_eq!(params.unwrap().memory_kib, 64 * 1024);
+    fn a_new_master_key_reaches_a_slot_whose_own_key_is_not_there() {
+        let (key, old, new) = (secret(), secret(), secret());
+        let rewrapped = slot(&key, &old).rewrap(&VAULT, &old, &new).unwrap();
+        assert!(*rewrapped.open(&VAULT, &key).unwrap() == *new);
+        let foreign = slot(&key, &old).rewrap(&VAULT, &new, &new);
+        assert!(matches!(foreign, Err(Error::SlotForeign { .. })), "under another master key");
+    }
+
+    #[test]
+    fn whoever_does_not_know_a_slots_key_can_slip_no_master_key_under_it() {
+        let (key, master, theirs) = (secret(), secret(), secret());
+        let mine = slot(&key, &master);
+        let forged = seal(&VAULT, mine.info.clone(), mine.receiver, &secret(), &theirs).unwrap();
+        assert!(forged.open(&VAULT, &key).is_none());
+    }
+
+    #[test]
+    fn whoever_knows_an_old_master_key_does_not_get_the_new_one() {
+        let (key, old, new) = (secret(), secret(), secret());
+        let before = slot(&key, &old);
+        let after = before.rewrap(&VAULT, &old, &new).unwrap();
+        let authentication = before.authentication.open(&keeping(&old), &aad(&VAULT, &before.info)).unwrap();
+        let guess = wrapping(&authentication, &secret(), &after.ephemeral, &after.receiver);
+        assert!(after.master.open(&guess, &aad(&VAULT, &after.info)).is_none());
     }
 }

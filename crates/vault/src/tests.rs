@@ -3,6 +3,7 @@
 mod disk;
 mod logs;
 mod recovery;
+mod slots;
 
 use std::{
     fs,
@@ -15,7 +16,7 @@ use model::{Seconds, TokenId, UnixTime};
 use tempfile::TempDir;
 
 use crate::{
-    Error, Intent, KeyRole, Lifetime, Params, Vault, merkle_root,
+    Error, Intent, KeyRole, Lifetime, Opener, Params, Vault, merkle_root,
     save::{generations, kept, key_file},
 };
 
@@ -146,8 +147,11 @@ fn a_locked_vault_refuses_signers_made_before() {
     assert!(matches!(vault.with_kem_secret(kem, &intent(&vault), |_| ()), Err(Error::Locked)));
     assert!(matches!(vault.memory_mac(b""), Err(Error::Locked)));
     assert!(matches!(vault.enrolment_secret(&TokenId::new([1; 16]), b""), Err(Error::Locked)));
-    assert!(matches!(vault.test_restore(Path::new("/nowhere"), PASSPHRASE, NOON), Err(Error::Locked)));
-    let change = vault.change_passphrase(PASSPHRASE, OTHER, Params::floor(), NOON);
+    assert!(matches!(
+        vault.test_restore(Path::new("/nowhere"), &Opener::Passphrase(PASSPHRASE), NOON),
+        Err(Error::Locked)
+    ));
+    let change = vault.change_passphrase(&Opener::Passphrase(PASSPHRASE), OTHER, Params::floor(), NOON);
     assert!(matches!(change, Err(Error::Locked)));
     vault.unlock(PASSPHRASE, NOON).unwrap();
     assert!(signer.sign(b"message").is_ok());
@@ -250,7 +254,7 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
     drop(vault);
     assert!(matches!(Vault::open(&place.folder()), Err(Error::InUse { .. })));
     assert!(matches!(
-        Vault::restore(&place.folder(), &key_file(&place.folder()), PASSPHRASE, NOON),
+        Vault::restore(&place.folder(), &key_file(&place.folder()), &Opener::Passphrase(PASSPHRASE), NOON),
         Err(Error::InUse { .. })
     ));
     drop(clone);
@@ -277,7 +281,7 @@ fn a_new_passphrase_shuts_out_the_old_one() {
     let vault = place.create();
     generate(&vault, &[KeyRole::Root]).unwrap();
     let keys = vault.keys();
-    let change = |old, new| vault.change_passphrase(old, new, Params::floor(), NOON);
+    let change = |old, new| vault.change_passphrase(&Opener::Passphrase(old), new, Params::floor(), NOON);
     assert!(matches!(change(PASSPHRASE, "1234567890"), Err(Error::WeakPassphrase { .. })));
     change(PASSPHRASE, OTHER).unwrap();
     assert_eq!(generations(&place.folder()).unwrap(), [0u64; 0], "the old one opens them");

@@ -10,7 +10,7 @@ use std::{
 use model::{PersonName, Seconds, UnixTime};
 
 use crate::{
-    AuditEntry, AuditHead, Error, Intent, KeyId, KeyInfo, KeyRole, Params,
+    AuditEntry, AuditHead, Error, Intent, KeyId, KeyInfo, KeyRole, Opener, Params, SlotKind,
     audit::Audit,
     check_passphrase,
     delay::Tries,
@@ -18,7 +18,7 @@ use crate::{
     inside::{Change, Inner, Moment, Open, Shared, load, write},
     save::{Disk, Files, check_folder, generations, key_file, lock_folder, make_folder},
     sealed::{random, random_secret},
-    slot::Slot,
+    slot::{Derivation, Slot},
 };
 
 /// A local key vault: a handle to one folder, shared by its clones. The folder stays closed to every
@@ -72,6 +72,14 @@ impl Vault {
     /// The passphrase is wrong, wrong tries before it still have to be waited for, or the file is
     /// damaged.
     pub fn unlock(&self, passphrase: &str, now: UnixTime) -> Result<(), Error> {
+        self.unlock_with(&Opener::Passphrase(passphrase), now)
+    }
+
+    /// As [`Self::unlock`], with whatever opens one of its slots.
+    ///
+    /// # Errors
+    /// It opens none, wrong tries before it still have to be waited for, or the file is damaged.
+    pub fn unlock_with(&self, opener: &Opener<'_>, now: UnixTime) -> Result<(), Error> {
         let file = {
             let mut inner = self.inner();
             if inner.open.is_none() {
@@ -80,20 +88,20 @@ impl Vault {
             }
             inner.file.clone()
         };
-        let opened = self.shared.tries.open(&file, passphrase, now);
+        let opened = self.shared.tries.open(&file, opener, now);
         let mut inner = self.inner();
-        let intent = |action| inner.intent(action, "", "", now);
-        let master = match opened {
-            Ok(master) => master,
+        let intent = |action, slot: &str| inner.intent(action, slot, "", now);
+        let (master, slot) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
-                if matches!(error, Error::WrongPassphrase { .. }) {
-                    inner.audit.append(&intent("vault.refuse"), inner.file.generation, None)?;
+                if matches!(error, Error::WrongPassphrase { .. } | Error::SharesWrong { .. }) {
+                    inner.audit.append(&intent("vault.refuse", ""), inner.file.generation, None)?;
                 }
                 return Err(error);
             }
         };
         let secrets = inner.file.open(&master).map_err(|malformed| self.shared.damaged(malformed))?;
-        inner.audit.append(&intent("vault.unlock"), inner.file.generation, None)?;
+        inner.audit.append(&intent("vault.unlock", &slot.to_string()), inner.file.generation, None)?;
         inner.open = Some(Open::new(master, secrets, now));
         Ok(())
     }
@@ -207,36 +215,6 @@ impl Vault {
         Ok(infos.split_off(infos.len() - roles.len()))
     }
 
-    /// Puts a new passphrase in the place of the old one, under a new master key. Kept generations are
-    /// removed, for the old passphrase opens them; backups made before still open with it.
-    ///
-    /// # Errors
-    /// The vault is locked, the old passphrase is wrong, the new one weak, or the save failed.
-    pub fn change_passphrase(
-        &self,
-        old: &str,
-        new: &str,
-        params: Params,
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let (file, holder) = {
-            let inner = self.unlocked()?;
-            (inner.file.clone(), inner.file.holder.clone())
-        };
-        check_passphrase(new, holder.as_str())?;
-        self.shared.tries.open(&file, old, now)?;
-        let master = random_secret()?;
-        let slot = Slot::passphrase(&file.id, new, params, &master)?;
-        let mut inner = self.unlocked()?;
-        let intent = inner.intent("vault.change_passphrase", "", "", now);
-        inner.audit.append(&intent, inner.file.generation, None)?;
-        self.shared.save(&mut inner, Change { slots: Some((vec![slot], master)), ..Change::default() })?;
-        if let Err(error) = self.shared.prune(0) {
-            tracing::warn!(%error, "failed to remove generations under the old passphrase");
-        }
-        Ok(())
-    }
-
     /// Writes an audit entry that needs no signature.
     ///
     /// # Errors
@@ -283,7 +261,10 @@ impl Vault {
         let generation = tries.last_seen().max(audit.generation()?) + 1;
         let id = VaultId(random()?);
         let master = random_secret()?;
-        let slots = vec![Slot::passphrase(&id, passphrase, params, &master)?];
+        let derivation = Derivation::new(params)?;
+        let key = derivation.derive(passphrase)?;
+        let kind = SlotKind::Passphrase(derivation);
+        let slots = vec![Slot::new(&id, ("", kind), &key, &master, now)?];
         let intent = Intent {
             actor: holder.clone(),
             action: "vault.create".to_owned(),

@@ -1,12 +1,15 @@
 use super::*;
+use crate::{Derivation, Params, SlotKind};
+
+fn derivation() -> Derivation {
+    Derivation { params: Params::DEFAULT, salt: [9; 16] }
+}
 
 /// Seals `secrets` of these roles as one generation; the slot's key stands in for a derived one.
 fn sealed(generation: u64, kek: &Secret, master: &Secret, keys: &[(KeyRole, Secret)]) -> KeyFile {
     let id = VaultId::new([7; 16]);
-    let kind = SlotKind::Passphrase { params: Params::DEFAULT, salt: [9; 16] };
-    let mut slot = Slot::passphrase(&id, "unused", Params::floor(), master).unwrap();
-    slot.kind = kind;
-    slot.master = slot.reseal(&id, kek, master);
+    let kind = SlotKind::Passphrase(derivation());
+    let slot = Slot::new(&id, ("", kind), kek, master, UnixTime::from_secs(4)).unwrap();
     let public = |(role, secret): &(KeyRole, Secret)| {
         let public = role.algorithm().public_half(secret).unwrap();
         Public { id: KeyId::of(&public), role: *role, public, created_at: UnixTime::from_secs(5), since: 1 }
@@ -34,7 +37,7 @@ fn open(bytes: &[u8], kek: &Secret) -> Result<Vec<Secret>, Malformed> {
     let file = KeyFile::decode(bytes)?;
     let master = file.slots.iter().find_map(|slot| {
         // Another salt or other parameters derive another key.
-        let same = slot.kind == SlotKind::Passphrase { params: Params::DEFAULT, salt: [9; 16] };
+        let same = slot.info.kind == SlotKind::Passphrase(derivation());
         slot.open(&file.id, &if same { kek.clone() } else { secret() })
     });
     file.open(&master.ok_or(Malformed("no slot opens"))?)
@@ -131,16 +134,16 @@ fn an_entry_of_an_older_generation_is_refused() {
 fn an_edited_slot_asks_for_neither_a_weak_nor_an_endless_derivation() {
     let (kek, master) = (secret(), secret());
     let bytes = sealed(1, &kek, &master, &[]).encode();
-    // [262144, 3, 4]
-    let params = [0x83, 0x1a, 0, 4, 0, 0, 3, 4];
+    // [1, 262144, 3, 4
+    let params = [1, 0x1a, 0, 4, 0, 0, 3, 4];
     let at = bytes.windows(8).position(|window| window == params).unwrap();
     for edited in [
-        [0x83, 0x1a, 0, 0, 0xff, 0xff, 3, 4],
-        [0x83, 0x1a, 0xff, 0xff, 0xff, 0xff, 3, 4],
-        [0x83, 0x1a, 0, 4, 0, 0, 0, 4],
-        [0x83, 0x1a, 0, 4, 0, 0, 17, 4],
-        [0x83, 0x1a, 0, 4, 0, 0, 3, 0],
-        [0x83, 0x1a, 0, 4, 0, 0, 3, 17],
+        [1, 0x1a, 0, 0, 0xff, 0xff, 3, 4],
+        [1, 0x1a, 0xff, 0xff, 0xff, 0xff, 3, 4],
+        [1, 0x1a, 0, 4, 0, 0, 0, 4],
+        [1, 0x1a, 0, 4, 0, 0, 17, 4],
+        [1, 0x1a, 0, 4, 0, 0, 3, 0],
+        [1, 0x1a, 0, 4, 0, 0, 3, 17],
     ] {
         let mut bytes = bytes.clone();
         bytes[at..at + 8].copy_from_slice(&edited);

@@ -7,7 +7,7 @@ use model::Seconds;
 
 use super::{NOON, PASSPHRASE, Place, assert_verifies, generate, intent};
 use crate::{
-    Error, KeyRole, Vault,
+    Error, KeyRole, Opener, Vault,
     save::{generations, kept, key_file},
 };
 
@@ -22,12 +22,17 @@ fn five_generations_are_kept_and_each_can_be_brought_back() {
     assert_eq!(generations(&place.folder()).unwrap(), [7, 6, 5, 4, 3]);
     drop(vault);
     let from = kept(&place.folder(), 5);
-    let vault = Vault::restore(&place.folder(), &from, PASSPHRASE, NOON).unwrap();
+    let vault = Vault::restore(&place.folder(), &from, &Opener::Passphrase(PASSPHRASE), NOON).unwrap();
     assert_eq!((vault.generation(), vault.keys().len()), (9, 4));
     drop(vault);
     assert_eq!(place.unlocked().keys().len(), 4);
-    let vault =
-        Vault::restore(&place.path("elsewhere"), &kept(&place.folder(), 8), PASSPHRASE, NOON).unwrap();
+    let vault = Vault::restore(
+        &place.path("elsewhere"),
+        &kept(&place.folder(), 8),
+        &Opener::Passphrase(PASSPHRASE),
+        NOON,
+    )
+    .unwrap();
     assert_eq!(vault.keys().len(), 7, "what a restore replaced is kept too");
 }
 
@@ -51,7 +56,9 @@ fn an_older_key_file_is_noticed_by_state_file_and_by_audit_log() {
     fs::rename(place.path("state"), &state).unwrap();
     fs::remove_file(place.folder().join("audit.sqlite")).unwrap();
     older(Vault::open(&place.folder()));
-    let vault = Vault::restore(&place.folder(), &key_file(&place.folder()), PASSPHRASE, NOON).unwrap();
+    let vault =
+        Vault::restore(&place.folder(), &key_file(&place.folder()), &Opener::Passphrase(PASSPHRASE), NOON)
+            .unwrap();
     assert_eq!(vault.generation(), 4);
     drop(vault);
     assert!(Vault::open(&place.folder()).is_ok());
@@ -80,9 +87,10 @@ fn a_damaged_key_file_is_refused_and_replaced_by_a_backup() {
     drop(vault);
     fs::write(key_file(&place.folder()), b"gone").unwrap();
     assert!(matches!(Vault::open(&place.folder()), Err(Error::Damaged { .. })));
-    let wrong = Vault::restore(&place.folder(), &backup, "not the passphrase", NOON);
+    let wrong = Vault::restore(&place.folder(), &backup, &Opener::Passphrase("not the passphrase"), NOON);
     assert!(matches!(wrong, Err(Error::WrongPassphrase { .. })));
-    let vault = Vault::restore(&place.folder(), &backup, PASSPHRASE, NOON + Seconds(1)).unwrap();
+    let vault =
+        Vault::restore(&place.folder(), &backup, &Opener::Passphrase(PASSPHRASE), NOON + Seconds(1)).unwrap();
     let signer = vault.signer(root.id, intent(&vault)).unwrap();
     assert_verifies(&root.verifying_key().unwrap(), b"message", &signer.sign(b"message").unwrap());
     assert!(place.folder().join("keys.cbor.damaged").exists());
@@ -99,19 +107,19 @@ fn a_backup_counts_once_it_was_restored_and_until_there_is_a_newer_root() {
     assert_eq!(vault.backup_proven_at(), None, "written is not proven");
     assert!(matches!(vault.backup(&first, NOON), Err(Error::Exists { .. })));
     assert!(matches!(vault.backup(&place.folder().join("copy"), NOON), Err(Error::Exists { .. })));
-    let wrong = vault.test_restore(&first, "not the passphrase", NOON);
+    let wrong = vault.test_restore(&first, &Opener::Passphrase("not the passphrase"), NOON);
     assert!(matches!(wrong, Err(Error::WrongPassphrase { .. })));
     let later = NOON + Seconds(60);
-    vault.test_restore(&first, PASSPHRASE, later).unwrap();
+    vault.test_restore(&first, &Opener::Passphrase(PASSPHRASE), later).unwrap();
     assert_eq!(vault.backup_proven_at(), Some(later));
     generate(&vault, &[KeyRole::Ticket]).unwrap();
     assert_eq!(vault.backup_proven_at(), Some(later), "a ticket key can be replaced");
     generate(&vault, &[KeyRole::Root]).unwrap();
     assert_eq!(vault.backup_proven_at(), None);
-    let lacking = vault.test_restore(&first, PASSPHRASE, later);
+    let lacking = vault.test_restore(&first, &Opener::Passphrase(PASSPHRASE), later);
     assert!(matches!(lacking, Err(Error::BackupIncomplete { .. })));
     vault.backup(&second, later).unwrap();
-    vault.test_restore(&second, PASSPHRASE, later).unwrap();
+    vault.test_restore(&second, &Opener::Passphrase(PASSPHRASE), later).unwrap();
     drop(vault);
     assert_eq!(place.open().backup_proven_at(), Some(later), "it is remembered");
 }
@@ -123,15 +131,21 @@ fn a_backup_of_another_vault_or_a_damaged_one_proves_nothing() {
     let other = Place::new();
     let theirs = other.path("backup");
     other.create().backup(&theirs, NOON).unwrap();
-    assert!(matches!(vault.test_restore(&theirs, PASSPHRASE, NOON), Err(Error::OtherVault)));
+    assert!(matches!(
+        vault.test_restore(&theirs, &Opener::Passphrase(PASSPHRASE), NOON),
+        Err(Error::OtherVault)
+    ));
     let ours = place.path("backup");
     vault.backup(&ours, NOON).unwrap();
     let mut bytes = fs::read(&ours).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&ours, bytes).unwrap();
-    assert!(matches!(vault.test_restore(&ours, PASSPHRASE, NOON), Err(Error::Damaged { .. })));
+    assert!(matches!(
+        vault.test_restore(&ours, &Opener::Passphrase(PASSPHRASE), NOON),
+        Err(Error::Damaged { .. })
+    ));
     assert_eq!(vault.backup_proven_at(), None);
     drop(vault);
-    let mixed = Vault::restore(&place.folder(), &theirs, PASSPHRASE, NOON);
+    let mixed = Vault::restore(&place.folder(), &theirs, &Opener::Passphrase(PASSPHRASE), NOON);
     assert!(matches!(mixed, Err(Error::OtherVault)));
 }
