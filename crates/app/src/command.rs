@@ -146,6 +146,16 @@ table! { App:
     VaultCreate "vault.create" Access::Local, CreateVault => VaultStatus, Secret;
     VaultShow "vault.show" Access::Local, Nothing => VaultStatus;
     VaultUnlock "vault.unlock" Access::Local, Passphrase => VaultStatus, Secret;
+    VaultMeasure "vault.measure_passphrase" Access::Local, MeasurePassphrase => PassphraseStrength, Secret;
+    VaultSlots "vault.slots" Access::Local, Nothing => VaultSlotList;
+    VaultChangePassphrase "vault.change_passphrase" Access::Local, ChangePassphrase => VaultStatus, Secret;
+    VaultAddPassphrase "vault.add_passphrase" Access::Local, AddPassphrase => VaultSlot, Secret;
+    VaultRemoveSlotPreview "vault.remove_slot_preview" Access::Local, SlotName => Preview;
+    VaultRemoveSlot "vault.remove_slot" Access::Local, Commit<SlotName> => VaultStatus, Secret;
+    VaultRestore "vault.restore" Access::Local, RestoreVault => VaultStatus, Secret;
+    VaultMakeShares "vault.make_shares" Access::Local, MakeShares => VaultSlot, Secret;
+    VaultTestShares "vault.test_shares" Access::Local, TestShares => VaultSlot, Secret;
+    VaultRestoreShares "vault.restore_shares" Access::Local, RestoreShares => VaultStatus, Secret;
     VaultLock "vault.lock" Access::Local, Nothing => VaultStatus;
     VaultBackup "vault.backup" Access::Local, BackupVault => VaultStatus;
     VaultTestRestore "vault.test_restore" Access::Local, TestRestore => VaultStatus, Secret;

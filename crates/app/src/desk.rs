@@ -105,6 +105,11 @@ impl App {
         *self.vault_slot() = Some(vault);
     }
 
+    /// Lets go of the vault, so that another can be put in its place.
+    pub(crate) fn close_vault(&self) {
+        *self.vault_slot() = None;
+    }
+
     /// The vault, unlocked.
     pub(crate) fn unlocked(&self) -> Result<Vault, Error> {
         let vault = self.vault()?;

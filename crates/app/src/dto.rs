@@ -6,6 +6,7 @@ mod fleet;
 mod release;
 mod request;
 mod rollout;
+mod slot;
 mod vault;
 
 pub use device::*;
@@ -19,6 +20,7 @@ pub use release::*;
 pub use request::*;
 pub use rollout::*;
 use serde::{Deserialize, Serialize};
+pub use slot::*;
 use ts_rs::TS;
 pub use vault::*;
 

@@ -108,6 +108,33 @@ impl From<vault::Error> for Error {
             E::WrongPassphrase { .. } | E::TooEarly { .. } => {
                 (ErrorCode::WrongPassphrase, "wait, then try again; each wrong try doubles the wait")
             }
+            E::NoSlot { .. } => (ErrorCode::NotFound, "`fleetseal vault slot list` shows what opens it"),
+            E::UnknownSlot { .. } => (ErrorCode::NotFound, "`fleetseal vault slot list` shows the slots"),
+            E::LastSlot => (
+                ErrorCode::PreconditionFailed,
+                "add another passphrase first, or test a set of recovery shares: they count once they were tested",
+            ),
+            E::TooManySlots { .. } => (ErrorCode::PreconditionFailed, "remove a slot first"),
+            E::SlotForeign { .. } => {
+                (ErrorCode::VaultUntrusted, "restore a backup, and find out who wrote to the vault's folder")
+            }
+            E::SlotLabel | E::Params { .. } => (ErrorCode::InvalidRequest, "choose other values"),
+            E::ShareNumbers { .. } => (ErrorCode::InvalidRequest, "3 of 5 is a good choice"),
+            E::ShareWord { .. } | E::ShareLength { .. } | E::ShareChecksum => {
+                (ErrorCode::InvalidRequest, "compare the words with the paper, in their order")
+            }
+            E::ShareFormat => (ErrorCode::InvalidRequest, "a newer version of Fleetseal may have made it"),
+            E::SharesMixed | E::ShareTwice { .. } | E::SharesTooFew { .. } => {
+                (ErrorCode::InvalidRequest, "take different shares with the same set number")
+            }
+            E::SharesForeign { .. } => (
+                ErrorCode::NotFound,
+                "`fleetseal vault slot list` shows the sets; an older backup may still open with this one",
+            ),
+            E::SharesWrong { .. } => (ErrorCode::WrongPassphrase, "find out whose share was exchanged"),
+            E::Derivation => {
+                (ErrorCode::Busy, "close other programs: it takes as much memory as the slot says")
+            }
             E::Locked => (ErrorCode::VaultLocked, "unlock the vault first"),
             E::OtherVault | E::BackupIncomplete { .. } => {
                 (ErrorCode::PreconditionFailed, "make a new backup with `fleetseal vault backup`")

@@ -26,6 +26,7 @@ mod sealing;
 mod server;
 mod signer;
 mod simulation;
+mod slots;
 mod statement;
 mod tickets;
 mod trust;

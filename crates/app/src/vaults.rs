@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::UnixTime;
 use protocol::{Base64, ErrorCode};
-use vault::{KeyRole, Params, Vault};
+use vault::{KeyRole, Opener, Vault};
 
 use crate::{
     App, Error,
@@ -13,6 +13,7 @@ use crate::{
     },
     dto::{BackupVault, CreateVault, MemberCard, Nothing, Passphrase, TestRestore, VaultKey, VaultStatus},
     signer::Ecdsa,
+    slots::{params, row},
 };
 
 /// The keys of a key holder. CA keys come with the founding, in the founder's vault alone.
@@ -34,7 +35,7 @@ impl Handle<VaultCreate> for App {
         let dir = self.workspace().vault_dir();
         let now = self.now();
         let vault = blocking(move || {
-            let params = if request.light { Params::floor() } else { Params::calibrate()? };
+            let params = params(request.light)?;
             let vault = Vault::create(&dir, request.holder, request.passphrase.expose(), params, now)?;
             vault
                 .generate(&HOLDER_KEYS, &vault.intent("vault.create", "vault", "a key holder's keys", now))?;
@@ -90,7 +91,8 @@ impl Handle<VaultTestRestore> for App {
         let vault = self.vault()?;
         let now = self.now();
         blocking(move || {
-            vault.test_restore(Path::new(&request.file), request.passphrase.expose(), now)?;
+            let opener = Opener::Passphrase(request.passphrase.expose());
+            vault.test_restore(Path::new(&request.file), &opener, now)?;
             Ok(status(&vault))
         })
         .await
@@ -126,9 +128,23 @@ impl App {
 
     /// No device enrols before a backup of the root keys was restored once as a test.
     pub(crate) fn require_proven_backup(&self) -> Result<UnixTime, Error> {
-        self.vault()?.backup_proven_at().ok_or_else(|| {
-            Error::new(ErrorCode::PreconditionFailed, "no backup of this vault was ever restored as a test")
-                .hint("run `fleetseal vault backup FILE`, then `fleetseal vault test-restore FILE`")
+        let vault = self.vault()?;
+        vault.backup_proven_at().ok_or_else(|| {
+            let error = match vault.backup_tested_at() {
+                None => Error::new(
+                    ErrorCode::PreconditionFailed,
+                    "no backup of this vault was ever restored as a test",
+                ),
+                Some(at) => Error::new(
+                    ErrorCode::PreconditionFailed,
+                    "the backup that was restored as a test is not up to date",
+                )
+                .detail(format!(
+                    "it was tested {at}; made since, and in no tested backup: {}",
+                    lacks(&vault).join(", ")
+                )),
+            };
+            error.hint("run `fleetseal vault backup FILE`, then `fleetseal vault test-restore FILE`")
         })
     }
 }
@@ -153,7 +169,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn status(vault: &Vault) -> VaultStatus {
+/// The roles of the keys that no tested backup holds.
+fn lacks(vault: &Vault) -> Vec<String> {
+    vault.backup_lacks().iter().map(|key| key.role.as_str().to_owned()).collect()
+}
+
+pub(crate) fn status(vault: &Vault) -> VaultStatus {
     let key = |key: vault::KeyInfo| VaultKey {
         role: key.role.as_str().to_owned(),
         algorithm: format!("{:?}", key.role.algorithm()).to_lowercase(),
@@ -168,6 +189,9 @@ fn status(vault: &Vault) -> VaultStatus {
         unlocked: vault.is_unlocked(),
         generation: vault.generation(),
         backup_proven_at: vault.backup_proven_at(),
+        backup_tested_at: vault.backup_tested_at(),
+        backup_lacks: lacks(vault),
+        slots: vault.slots().iter().map(row).collect(),
         keys: vault.keys().into_iter().map(key).collect(),
     }
 }

@@ -42,16 +42,28 @@ pub(crate) fn confirm(question: &str) -> bool {
         && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
+/// All that a file descriptor has to say.
+pub(crate) fn read_fd(fd: i32) -> Result<Secret, Error> {
+    let mut text = Zeroizing::new(String::with_capacity(4_096));
+    File::open(format!("/dev/fd/{fd}"))
+        .and_then(|file| file.take(4_096).read_to_string(&mut text))
+        .map_err(unreadable(fd))?;
+    Ok(Secret::from(text.to_string()))
+}
+
 fn from_fd(fd: i32) -> Result<Secret, Error> {
-    let unreadable = |source: io::Error| {
-        Error::new(ErrorCode::InvalidRequest, format!("no passphrase could be read from descriptor {fd}"))
+    let file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable(fd))?;
+    let mut line = Zeroizing::new(String::new());
+    BufReader::new(file.take(4_096)).read_line(&mut line).map_err(unreadable(fd))?;
+    Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn unreadable(fd: i32) -> impl FnOnce(io::Error) -> Error {
+    move |source| {
+        Error::new(ErrorCode::InvalidRequest, format!("no secret could be read from descriptor {fd}"))
             .detail(source.to_string())
             .hint("open it in the shell, such as `3< <(pass show fleetseal)` with --passphrase-fd 3")
-    };
-    let file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable)?;
-    let mut line = Zeroizing::new(String::new());
-    BufReader::new(file.take(4_096)).read_line(&mut line).map_err(unreadable)?;
-    Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
+    }
 }
 
 fn from_terminal(prompt: &str) -> Result<Secret, Error> {

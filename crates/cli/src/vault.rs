@@ -1,9 +1,18 @@
+mod shares;
+mod slot;
+
 use std::path::PathBuf;
 
 use app::{
     Error,
-    command::{VaultBackup, VaultCard, VaultCreate, VaultShow, VaultTestRestore},
-    dto::{BackupVault, CreateVault, Nothing, TestRestore, VaultStatus},
+    command::{
+        VaultBackup, VaultCard, VaultChangePassphrase, VaultCreate, VaultMeasure, VaultRestore, VaultShow,
+        VaultTestRestore,
+    },
+    dto::{
+        BackupVault, ChangePassphrase, CreateVault, MeasurePassphrase, Nothing, RestoreVault, TestRestore,
+        VaultStatus,
+    },
     model::PersonName,
 };
 use clap::Subcommand;
@@ -43,6 +52,32 @@ pub(crate) enum Verb {
         /// The backup
         file: PathBuf,
     },
+    /// Bring a vault back from a backup or a kept generation
+    Restore {
+        /// The backup, or `vault/keys.cbor.GENERATION` of the workspace
+        file: PathBuf,
+    },
+    /// Put a new passphrase in the place of the old one
+    Passphrase {
+        /// Read the new passphrase from this file descriptor instead of asking
+        #[arg(long, value_name = "N")]
+        new_passphrase_fd: Option<i32>,
+        /// Spend 64 MiB on the passphrase instead of what suits this computer (training only)
+        #[arg(long)]
+        light: bool,
+    },
+    /// Measure how hard a passphrase is to guess, without keeping it
+    Strength {
+        /// Whose it shall be
+        #[arg(long)]
+        name: Option<PersonName>,
+    },
+    /// What opens the vault: add and remove passphrases, see recovery shares and tokens
+    #[command(subcommand)]
+    Slot(slot::Verb),
+    /// Recovery shares: any k of n open the vault when the passphrase is lost
+    #[command(subcommand)]
+    Shares(shares::Verb),
 }
 
 pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> {
@@ -80,6 +115,39 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let status = app.run::<VaultTestRestore>(request).await?;
             output.result(&status, || "the backup opens and holds every key".to_owned());
         }
+        Verb::Restore { file } => {
+            let passphrase = ask("Passphrase of the backup", *passphrase_fd)?;
+            let request = RestoreVault { file: file.display().to_string(), passphrase };
+            let status = app.run::<VaultRestore>(request).await?;
+            output.result(&status, || describe(&status));
+            output.note(
+                "keys made after the backup are not in it; what stood in the vault before is kept beside it",
+            );
+        }
+        Verb::Passphrase { new_passphrase_fd, light } => {
+            let old = ask("Passphrase", *passphrase_fd)?;
+            app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase: old.clone() }).await?;
+            let new = ask_new(new_passphrase_fd)?;
+            let status = app.run::<VaultChangePassphrase>(ChangePassphrase { old, new, light }).await?;
+            output.result(&status, || {
+                "the passphrase is changed. Copies and backups made before still open with the old one: make a new \
+                 backup, test it, and destroy the old ones"
+                    .to_owned()
+            });
+        }
+        Verb::Strength { name } => {
+            let passphrase = ask("Passphrase to measure", *passphrase_fd)?;
+            let strength = app.run::<VaultMeasure>(MeasurePassphrase { passphrase, holder: name }).await?;
+            output.result(&strength, || {
+                let verdict = if strength.enough { "strong enough" } else { "too weak" };
+                format!(
+                    "{verdict}: {} of 4, some 10^{:.0} guesses. {}",
+                    strength.score, strength.guesses_log10, strength.advice
+                )
+            });
+        }
+        Verb::Slot(verb) => return slot::run(session, verb).await,
+        Verb::Shares(verb) => return shares::run(session, verb).await,
     }
     Ok(())
 }
@@ -89,8 +157,13 @@ fn describe(status: &VaultStatus) -> String {
     rows.extend(
         status.keys.iter().map(|key| vec![key.role.clone(), key.algorithm.clone(), key.public.clone()]),
     );
-    let backup =
-        status.backup_proven_at.map_or_else(|| "never proven".to_owned(), |at| format!("proven {at}"));
+    let backup = match (status.backup_tested_at, status.backup_lacks.as_slice()) {
+        (None, _) => "never tested".to_owned(),
+        (Some(at), []) => format!("tested {at}"),
+        (Some(at), lacks) => {
+            format!("tested {at}, but made since and in no tested backup: {}", lacks.join(", "))
+        }
+    };
     format!(
         "vault of {}, generation {}, backup {backup}\n\n{}",
         status.holder,

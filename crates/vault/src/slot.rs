@@ -313,6 +313,17 @@ impl SlotId {
     }
 }
 
+impl std::str::FromStr for SlotId {
+    type Err = ();
+
+    /// Reads what [`fmt::Display`] wrote: 16 hexadecimal digits.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u64::from_str_radix(text, 16).ok().filter(|_| digits).ok_or(())?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
 impl fmt::Display for SlotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -2,6 +2,7 @@
 import type { PersonName } from "./PersonName";
 import type { UnixTime } from "./UnixTime";
 import type { VaultKey } from "./VaultKey";
+import type { VaultSlot } from "./VaultSlot";
 
 /**
  * The vault at a glance. Nothing in it is secret.
@@ -20,9 +21,21 @@ unlocked: boolean,
  */
 generation: number, 
 /**
- * When a backup last opened in a rehearsal.
+ * When a backup that holds every root and CA key of now last opened in a rehearsal.
  */
 backup_proven_at?: UnixTime, 
+/**
+ * When a backup last opened in a rehearsal, whatever it held.
+ */
+backup_tested_at?: UnixTime, 
+/**
+ * The roles of root and CA keys that no tested backup holds: they were made since.
+ */
+backup_lacks: Array<string>, 
+/**
+ * The ways in.
+ */
+slots: Array<VaultSlot>, 
 /**
  * Its keys.
  */

@@ -1,3 +1,4 @@
+import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
 import type { AlarmRow } from "./AlarmRow";
@@ -7,6 +8,7 @@ import type { AuditRow } from "./AuditRow";
 import type { BackupVault } from "./BackupVault";
 import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
+import type { ChangePassphrase } from "./ChangePassphrase";
 import type { Commit } from "./Commit";
 import type { CreateVault } from "./CreateVault";
 import type { CreateWorkspace } from "./CreateWorkspace";
@@ -32,13 +34,16 @@ import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
 import type { ListLinks } from "./ListLinks";
+import type { MakeShares } from "./MakeShares";
 import type { MakeToken } from "./MakeToken";
+import type { MeasurePassphrase } from "./MeasurePassphrase";
 import type { MemberCard } from "./MemberCard";
 import type { Nothing } from "./Nothing";
 import type { OpenAfter } from "./OpenAfter";
 import type { Page } from "./Page";
 import type { PageRequest } from "./PageRequest";
 import type { Passphrase } from "./Passphrase";
+import type { PassphraseStrength } from "./PassphraseStrength";
 import type { Person } from "./Person";
 import type { PlanRollout } from "./PlanRollout";
 import type { Preview } from "./Preview";
@@ -50,6 +55,8 @@ import type { RemovePerson } from "./RemovePerson";
 import type { RenewedTickets } from "./RenewedTickets";
 import type { RequestFileName } from "./RequestFileName";
 import type { RequestName } from "./RequestName";
+import type { RestoreShares } from "./RestoreShares";
+import type { RestoreVault } from "./RestoreVault";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
@@ -61,10 +68,14 @@ import type { SignRequest } from "./SignRequest";
 import type { SignRequestFile } from "./SignRequestFile";
 import type { SignatureFile } from "./SignatureFile";
 import type { SignatureRequest } from "./SignatureRequest";
+import type { SlotName } from "./SlotName";
 import type { StartJob } from "./StartJob";
 import type { Statement } from "./Statement";
 import type { TestRestore } from "./TestRestore";
+import type { TestShares } from "./TestShares";
 import type { TimelineEntry } from "./TimelineEntry";
+import type { VaultSlot } from "./VaultSlot";
+import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
 import type { Way } from "./Way";
 import type { WorkspaceName } from "./WorkspaceName";
@@ -87,6 +98,16 @@ export interface Commands {
   "vault.create": { request: CreateVault; response: VaultStatus };
   "vault.show": { request: Nothing; response: VaultStatus };
   "vault.unlock": { request: Passphrase; response: VaultStatus };
+  "vault.measure_passphrase": { request: MeasurePassphrase; response: PassphraseStrength };
+  "vault.slots": { request: Nothing; response: VaultSlotList };
+  "vault.change_passphrase": { request: ChangePassphrase; response: VaultStatus };
+  "vault.add_passphrase": { request: AddPassphrase; response: VaultSlot };
+  "vault.remove_slot_preview": { request: SlotName; response: Preview };
+  "vault.remove_slot": { request: Commit<SlotName>; response: VaultStatus };
+  "vault.restore": { request: RestoreVault; response: VaultStatus };
+  "vault.make_shares": { request: MakeShares; response: VaultSlot };
+  "vault.test_shares": { request: TestShares; response: VaultSlot };
+  "vault.restore_shares": { request: RestoreShares; response: VaultStatus };
   "vault.lock": { request: Nothing; response: VaultStatus };
   "vault.backup": { request: BackupVault; response: VaultStatus };
   "vault.test_restore": { request: TestRestore; response: VaultStatus };
@@ -151,6 +172,16 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "ceremony.refuse": "secret",
   "vault.create": "secret",
   "vault.unlock": "secret",
+  "vault.measure_passphrase": "secret",
+  "vault.slots": "open",
+  "vault.change_passphrase": "secret",
+  "vault.add_passphrase": "secret",
+  "vault.remove_slot_preview": "open",
+  "vault.remove_slot": "secret",
+  "vault.restore": "secret",
+  "vault.make_shares": "secret",
+  "vault.test_shares": "secret",
+  "vault.restore_shares": "secret",
   "vault.test_restore": "secret",
   "fleet.found": "consent",
   "fleet.sign": "consent",

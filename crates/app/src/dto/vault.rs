@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use zeroize::Zeroizing;
 
+use super::VaultSlot;
+
 /// A text that is read once and never shown, logged or sent back.
 #[derive(Clone, Deserialize, TS)]
 #[serde(from = "String")]
@@ -76,10 +78,20 @@ pub struct VaultStatus {
     /// How often it was saved.
     #[ts(type = "number")]
     pub generation: u64,
-    /// When a backup last opened in a rehearsal.
+    /// When a backup that holds every root and CA key of now last opened in a rehearsal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub backup_proven_at: Option<UnixTime>,
+    /// When a backup last opened in a rehearsal, whatever it held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub backup_tested_at: Option<UnixTime>,
+    /// The roles of root and CA keys that no tested backup holds: they were made since.
+    #[serde(default)]
+    pub backup_lacks: Vec<String>,
+    /// The ways in.
+    #[serde(default)]
+    pub slots: Vec<VaultSlot>,
     /// Its keys.
     pub keys: Vec<VaultKey>,
 }
