@@ -7,7 +7,7 @@ use crate::{DeploymentState, FailureThreshold, Gate, Percent, Policy, RolloutSta
 
 /// How many deployments stand in each state. On the wire it is a map that leaves out the zeros.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(type = "{ [state in DeploymentState]?: number }"))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(as = "std::collections::BTreeMap<DeploymentState, usize>"))]
 pub struct Counts {
     by_state: [u32; DeploymentState::ALL.len()],
 }

@@ -1,0 +1,107 @@
+import { createHashHistory, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
+import type { DeviceState } from "@/generated/DeviceState";
+import type { Kind } from "@/platform/needs";
+import { Audit } from "@/screens/Audit";
+import { Device } from "@/screens/Device";
+import { Devices } from "@/screens/Devices";
+import { Inbox } from "@/screens/Inbox";
+import { Keys } from "@/screens/Keys";
+import { Links } from "@/screens/Links";
+import { Overview } from "@/screens/Overview";
+import { Propose } from "@/screens/Propose";
+import { Release } from "@/screens/Release";
+import { Releases } from "@/screens/Releases";
+import { Rollout } from "@/screens/Rollout";
+import { Rollouts } from "@/screens/Rollouts";
+import { RolloutPlanner } from "@/screens/RolloutPlanner";
+import { Settings } from "@/screens/Settings";
+import { Sign } from "@/screens/Sign";
+import { Vault } from "@/screens/Vault";
+import { Frame } from "./Frame";
+
+type Raw = Record<string, unknown>;
+const text = (raw: Raw, name: string) => (typeof raw[name] === "string" || typeof raw[name] === "number" ? String(raw[name]) : undefined);
+
+const root = createRootRoute({ component: Frame });
+const at = <P extends string>(path: P, component: () => React.ReactNode) => createRoute({ getParentRoute: () => root, path, component });
+
+const devices = createRoute({
+  getParentRoute: () => root,
+  path: "/devices",
+  component: Devices,
+  validateSearch: (raw: Raw): Partial<{ q: string; model: string; version: string; state: DeviceState; kind: Kind; sort: "serial" | "model" | "version" | "last_seen"; desc: boolean; cols: string }> => ({
+    q: text(raw, "q"),
+    model: text(raw, "model"),
+    version: text(raw, "version"),
+    state: text(raw, "state") as DeviceState | undefined,
+    kind: text(raw, "kind") as Kind | undefined,
+    sort: text(raw, "sort") as "serial" | "model" | "version" | "last_seen" | undefined,
+    desc: raw.desc === true ? true : undefined,
+    cols: text(raw, "cols"),
+  }),
+});
+const device = createRoute({
+  getParentRoute: () => root,
+  path: "/devices/$id",
+  component: Device,
+  validateSearch: (raw: Raw): { tab?: string } => ({ tab: text(raw, "tab") }),
+});
+const links = createRoute({
+  getParentRoute: () => root,
+  path: "/links",
+  component: Links,
+  validateSearch: (raw: Raw): { q?: string; show?: string; cols?: string } => ({ q: text(raw, "q"), show: text(raw, "show"), cols: text(raw, "cols") }),
+});
+const rollout = createRoute({
+  getParentRoute: () => root,
+  path: "/rollouts/$id",
+  component: Rollout,
+  validateSearch: (raw: Raw): { state?: string } => ({ state: text(raw, "state") }),
+});
+const planner = createRoute({
+  getParentRoute: () => root,
+  path: "/rollouts/new",
+  component: RolloutPlanner,
+  validateSearch: (raw: Raw): { release?: string; step?: number } => ({ release: text(raw, "release"), step: raw.step === undefined ? undefined : Number(raw.step) }),
+});
+const releases = createRoute({
+  getParentRoute: () => root,
+  path: "/releases",
+  component: Releases,
+  validateSearch: (raw: Raw): { state?: string } => ({ state: text(raw, "state") }),
+});
+const release = createRoute({
+  getParentRoute: () => root,
+  path: "/releases/$id",
+  component: Release,
+  validateSearch: (raw: Raw): { tab?: string } => ({ tab: text(raw, "tab") }),
+});
+
+export const router = createRouter({
+  history: createHashHistory(),
+  routeTree: root.addChildren([
+    at("/", Overview),
+    devices,
+    device,
+    at("/rollouts", Rollouts),
+    planner,
+    rollout,
+    links,
+    releases,
+    at("/releases/new", Propose),
+    release,
+    at("/releases/$id/sign", Sign),
+    at("/keys", Keys),
+    at("/inbox", Inbox),
+    at("/vault", Vault),
+    at("/audit", Audit),
+    at("/settings", Settings),
+    at("/first-run", () => null),
+  ]),
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

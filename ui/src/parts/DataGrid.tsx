@@ -1,0 +1,213 @@
+import { columnVisibilityFeature, tableFeatures, useTable } from "@tanstack/react-table";
+import { defaultRangeExtractor, type Range, useVirtualizer } from "@tanstack/react-virtual";
+import { type KeyboardEvent, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useSettings } from "@/app/host";
+import { scaling } from "./scaling";
+
+export interface Column<Row> {
+  id: string;
+  head: ReactNode;
+  /** Said for the head where it is no text. */
+  name?: string;
+  width: number | "1fr";
+  right?: boolean;
+  cell: (row: Row) => ReactNode;
+  /** The order it stands for, where the host can sort by it. */
+  sort?: string;
+}
+
+interface Props<Row> {
+  label: string;
+  columns: Column<Row>[];
+  hidden?: string[];
+  total: number;
+  /** The row at a place, or none while its window loads. */
+  rowAt: (index: number) => Row | undefined;
+  idOf: (row: Row) => string;
+  /** Which rows are looked at, so that their windows can be loaded. */
+  onRange?: (first: number, last: number) => void;
+  onOpen?: (row: Row) => void;
+  selected?: ReadonlySet<string>;
+  onSelect?: (selected: Set<string>) => void;
+  sort?: { by: string; descending: boolean };
+  onSort?: (by: string, descending: boolean) => void;
+  busy?: boolean;
+  dim?: (row: Row) => boolean;
+}
+
+const features = tableFeatures({ columnVisibilityFeature });
+const nothing: never[] = [];
+
+/** An ARIA grid over a window of rows: roving focus, selection, sorting, up to any number of rows. */
+export function DataGrid<Row extends object>(props: Props<Row>) {
+  const { label, columns, hidden, total, rowAt, idOf, onRange, onOpen, selected, onSelect, sort, onSort, busy, dim } = props;
+  const { t } = useTranslation();
+  const compact = useSettings((settings) => settings.compact);
+  const rowHeight = compact ? 28 : 32;
+  const scroller = useRef<HTMLDivElement>(null);
+  const [cursor, setCursor] = useState(0);
+  const wantFocus = useRef(false);
+
+  const columnVisibility = useMemo(() => Object.fromEntries((hidden ?? nothing).map((id) => [id, false])), [hidden]);
+  const defs = useMemo(() => columns.map((column) => ({ id: column.id, header: column.name ?? column.id, accessorFn: (row: Row) => row })), [columns]);
+  const table = useTable({ features, columns: defs, data: nothing as Row[], state: { columnVisibility } });
+  const byId = new Map(columns.map((column) => [column.id, column]));
+  const shown = table
+    .getVisibleLeafColumns()
+    .map((column) => byId.get(column.id))
+    .filter((column) => column !== undefined);
+
+  const scale = (viewport: number) => scaling(total, rowHeight, viewport);
+  const viewportOf = () => scroller.current?.clientHeight || 640;
+  const virtual = useVirtualizer({
+    count: total,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 8,
+    initialRect: { width: 1000, height: 640 },
+    observeElementRect: (_, tell) => {
+      const measure = () => tell({ width: scroller.current?.clientWidth || 1000, height: viewportOf() });
+      measure();
+      const watch = new ResizeObserver(measure);
+      if (scroller.current) watch.observe(scroller.current);
+      return () => watch.disconnect();
+    },
+    observeElementOffset: (_, tell) => {
+      const element = scroller.current;
+      const move = () => tell(scale(viewportOf()).toLogical(element?.scrollTop ?? 0), false);
+      move();
+      element?.addEventListener("scroll", move, { passive: true });
+      return () => element?.removeEventListener("scroll", move);
+    },
+    scrollToFn: (offset) => {
+      if (scroller.current) scroller.current.scrollTop = scale(viewportOf()).toScroll(offset);
+    },
+    rangeExtractor: (range: Range) => {
+      const visible = defaultRangeExtractor(range);
+      if (cursor >= range.count || visible.includes(cursor)) return visible;
+      return [...visible, cursor].sort((a, b) => a - b);
+    },
+  });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another height measures every row anew
+  useEffect(() => virtual.measure(), [rowHeight, virtual]);
+  const items = virtual.getVirtualItems();
+  const first = virtual.range?.startIndex ?? 0;
+  const last = virtual.range?.endIndex ?? 0;
+  useEffect(() => onRange?.(first, last), [first, last, onRange]);
+  const shift = (scroller.current?.scrollTop ?? 0) - scale(viewportOf()).toLogical(scroller.current?.scrollTop ?? 0);
+
+  const go = useCallback(
+    (index: number) => {
+      const next = Math.max(0, Math.min(total - 1, index));
+      wantFocus.current = true;
+      setCursor(next);
+      virtual.scrollToIndex(next);
+    },
+    [total, virtual],
+  );
+  const toggle = (index: number) => {
+    const row = rowAt(index);
+    if (!row || !onSelect) return;
+    const next = new Set(selected);
+    if (!next.delete(idOf(row))) next.add(idOf(row));
+    onSelect(next);
+  };
+  const page = Math.max(1, Math.floor(viewportOf() / rowHeight) - 1);
+  const moves: Record<string, () => void> = {
+    ArrowDown: () => go(cursor + 1),
+    j: () => go(cursor + 1),
+    ArrowUp: () => go(cursor - 1),
+    k: () => go(cursor - 1),
+    PageDown: () => go(cursor + page),
+    PageUp: () => go(cursor - page),
+    Home: () => go(0),
+    End: () => go(total - 1),
+    " ": () => toggle(cursor),
+    Enter: () => {
+      const row = rowAt(cursor);
+      if (row) onOpen?.(row);
+    },
+    Escape: () => onSelect?.(new Set()),
+  };
+  const onKey = (event: KeyboardEvent) => {
+    const move = moves[event.key];
+    if (!move || event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+    event.preventDefault();
+    move();
+  };
+
+  const template = `${onSelect ? "40px " : ""}${shown.map((column) => (column.width === "1fr" ? "minmax(120px, 1fr)" : `${column.width}px`)).join(" ")}`;
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a native table cannot hold a window of a million rows
+    <div className="grid" role="grid" tabIndex={-1} aria-label={label} aria-rowcount={total + 1} aria-colcount={shown.length} aria-busy={busy} aria-multiselectable={!!onSelect} onKeyDown={onKey}>
+      {/* biome-ignore lint/a11y/useSemanticElements: as above */}
+      <div className="gridhead" role="row" tabIndex={-1} aria-rowindex={1} style={{ gridTemplateColumns: template }}>
+        {onSelect && (
+          // biome-ignore lint/a11y/useSemanticElements: as above
+          // biome-ignore lint/a11y/useFocusableInteractive: focus roves over rows
+          <span role="columnheader" className="gc">
+            <span className="sr">{t("grid.select")}</span>
+          </span>
+        )}
+        {shown.map((column) => {
+          const sorted = sort && column.sort === sort.by;
+          return (
+            // biome-ignore lint/a11y/useSemanticElements: as above
+            // biome-ignore lint/a11y/useFocusableInteractive: focus roves over rows
+            <span key={column.id} role="columnheader" className={`gc ${column.right ? "r" : ""}`} aria-sort={sorted ? (sort.descending ? "descending" : "ascending") : undefined}>
+              {column.sort && onSort ? (
+                <button type="button" className="sorter" onClick={() => onSort(column.sort ?? "", sorted ? !sort.descending : false)}>
+                  {column.head}
+                  {sorted && <span aria-hidden="true">{sort.descending ? " ↓" : " ↑"}</span>}
+                </button>
+              ) : (
+                column.head
+              )}
+            </span>
+          );
+        })}
+      </div>
+      <div ref={scroller} className="gridbody" role="presentation">
+        <div role="presentation" style={{ height: scale(viewportOf()).height, position: "relative" }}>
+          {items.map((item) => {
+            const row = rowAt(item.index);
+            const id = row ? idOf(row) : undefined;
+            const on = id !== undefined && selected?.has(id);
+            return (
+              // biome-ignore lint/a11y/useSemanticElements: as above
+              <div
+                key={item.index}
+                role="row"
+                aria-rowindex={item.index + 2}
+                aria-selected={onSelect ? !!on : undefined}
+                tabIndex={item.index === cursor ? 0 : -1}
+                ref={(element) => {
+                  if (element && item.index === cursor && wantFocus.current) {
+                    wantFocus.current = false;
+                    element.focus({ preventScroll: true });
+                  }
+                }}
+                onFocus={() => setCursor(item.index)}
+                onDoubleClick={() => row && onOpen?.(row)}
+                className={`gr ${item.index === cursor ? "cursor" : ""} ${on ? "sel" : ""} ${row && dim?.(row) ? "gone" : ""}`}
+                style={{ gridTemplateColumns: template, height: rowHeight, transform: `translateY(${item.start + shift}px)` }}
+              >
+                {onSelect && (
+                  <span role="gridcell" className="gc">
+                    <input type="checkbox" tabIndex={-1} checked={!!on} aria-label={t("grid.selectrow", { row: id ?? "" })} onChange={() => toggle(item.index)} />
+                  </span>
+                )}
+                {shown.map((column) => (
+                  <span key={column.id} role="gridcell" className={`gc ${column.right ? "r" : ""}`}>
+                    {row ? column.cell(row) : <i className="ghostcell" />}
+                  </span>
+                ))}
+              </div>
+            );
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,68 @@
+import { useLayoutEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Kind, Overview } from "@/platform/needs";
+import { count } from "./units";
+
+const order: Kind[] = ["ok", "run", "idle", "warn", "bad"];
+const pitch = 8;
+const deep = 11;
+
+/** How many devices one dot stands for so that the field fits its width. */
+export const perDot = (devices: number, models: number, width: number): number => {
+  const room = Math.max(1, (Math.floor(width / pitch) - models * 6) * deep);
+  for (let scale = devices <= 600 ? 1 : 10; ; scale *= 10) {
+    for (const step of [1, 2, 5]) if (devices / (scale * step) <= room) return scale * step;
+  }
+};
+
+/** The fleet as a field of dots, by model, columns filled by state. */
+export function FleetField({ models, age }: { models: Overview["models"]; age: string }) {
+  const { t } = useTranslation();
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(1038);
+  useLayoutEffect(() => {
+    const measure = () => box.current && box.current.clientWidth > 0 && setWidth(box.current.clientWidth);
+    measure();
+    const watch = new ResizeObserver(measure);
+    if (box.current) watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+  const sum = (states: Record<Kind, number>) => order.reduce((n, kind) => n + states[kind], 0);
+  const devices = models.reduce((n, model) => n + sum(model.states), 0);
+  const scale = perDot(devices, models.length, width);
+  let x = 4;
+  const groups = models.map((model) => {
+    const dots = order.flatMap((kind) => Array.from({ length: Math.round(model.states[kind] / scale) || (model.states[kind] > 0 ? 1 : 0) }, () => kind));
+    const left = x;
+    const wide = Math.max(Math.ceil(dots.length / deep), 7);
+    x += (wide + 4) * pitch;
+    const paths = order
+      .map((kind) => ({
+        kind,
+        d: dots.map((dot, i) => (dot === kind ? `M${left + Math.floor(i / deep) * pitch} ${25 + (i % deep) * pitch}h0` : "")).join(""),
+      }))
+      .filter((path) => path.d);
+    return { model, left, paths };
+  });
+  const said = models.map((model) => `${model.model} ${count(sum(model.states))}`).join(", ");
+  return (
+    <div ref={box} className="fieldbox">
+      <svg className="fleet chart" width="100%" height="110" role="img" aria-label={t("field.label", { devices: count(devices), per: scale, models: said })}>
+        {groups.map(({ model, left, paths }) => (
+          <g key={model.model}>
+            <text x={left - 3} y="11">
+              <tspan className="strong">{model.model}</tspan>
+              <tspan dx="6">{count(sum(model.states))}</tspan>
+            </text>
+            {paths.map((path) => (
+              <path key={path.kind} className={path.kind} d={path.d} />
+            ))}
+          </g>
+        ))}
+        <text x={width} y="11" textAnchor="end">
+          {t("field.scale", { per: scale })}, {age}
+        </text>
+      </svg>
+    </div>
+  );
+}

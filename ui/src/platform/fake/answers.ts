@@ -1,0 +1,403 @@
+import type { Counts } from "@/generated/Counts";
+import type { RolloutDetail } from "@/generated/RolloutDetail";
+import type { RolloutRow } from "@/generated/RolloutRow";
+import type { DeviceLine, HostStatus, Kind, Why } from "../needs";
+import { CallError, type Name, type Request, type Response } from "../platform";
+import { ago, ahead, byId, deployments, devices, ids, links, models, someHex } from "./fleet";
+import { holders, keys, releaseDetail, releases, reviewed, words } from "./papers";
+
+export type Answers = { [N in Name]?: (request: Request<N>) => Response<N> };
+
+const H = 3600;
+const D = 24 * H;
+const kinds: Kind[] = ["ok", "run", "idle", "warn", "bad"];
+
+const tally = (phase?: number): Counts => {
+  const counts: Counts = {};
+  for (const row of deployments) if (phase === undefined || row.phase === phase) counts[row.state] = (counts[row.state] ?? 0) + 1;
+  return counts;
+};
+
+const rollouts: RolloutRow[] = [
+  { id: ids.rollouts.hx220, release: ids.releases.hx220, target: "hx220/app/2.4.1.bin", component: "app", state: "running", counts: tally(), created_at: ago(6.5 * H) },
+  { id: ids.rollouts.vt12, release: ids.releases.vt12, target: "vt12/app/0.18.2.bin", component: "app", state: "paused", counts: { succeeded: 47, failed: 3, queued: 350 }, created_at: ago(26 * H) },
+  { id: ids.rollouts.hx410, release: ids.releases.hx410, target: "hx410/os/5.1.0.raucb", component: "os", state: "running", counts: { succeeded: 402, downloading: 34, failed: 5, queued: 799 }, created_at: ago(9 * H) },
+  { id: ids.rollouts.gw8, release: ids.releases.gw8, target: "gw8/os/1.9.3.swu", component: "os", state: "planned", counts: { queued: 312 }, created_at: ago(2 * H) },
+  { id: ids.rollouts.old, release: ids.releases.vt12old, target: "vt12/app/0.18.1.bin", component: "app", state: "finished", counts: { succeeded: 2590, failed: 6, skipped: 12 }, created_at: ago(21 * D) },
+];
+
+const phase = (n: number, success: number, soak: number, gate: "continue" | "wait_for_me" = "continue") => ({ devices: n, success, soak, gate });
+
+function rollout(id: string): RolloutDetail {
+  const row = rollouts.find((one) => one.id === id);
+  if (!row) throw new CallError("not_found", "There is no such rollout.");
+  if (id === ids.rollouts.hx220)
+    return {
+      row,
+      artifact: "art_01",
+      policy: {
+        phases: [phase(10, 90, H), phase(231, 95, 2 * H), phase(964, 95, 6 * H), phase(1205, 95, 6 * H), phase(2410, 95, 6 * H, "wait_for_me")],
+        failure: { share: 3, minimum_sample: 50 },
+        device_timeout: 4 * H,
+        retries: 1,
+        rate: { offers: 200, per: 60 },
+        link_life: H,
+      },
+      phases: [
+        { counts: tally(0), not_before: ago(6.5 * H), opened_at: ago(6.5 * H) },
+        { counts: tally(1), not_before: ago(5.5 * H), opened_at: ago(5.4 * H) },
+        { counts: tally(2), not_before: ago(2.9 * H), opened_at: ago(2.833 * H) },
+        { counts: tally(3), not_before: ahead(3.16 * H) },
+        { counts: tally(4), not_before: ahead(9.2 * H) },
+      ],
+      server_time: ago(0),
+    };
+  const devicesIn = Object.values(row.counts).reduce<number>((sum, n) => sum + (n ?? 0), 0);
+  const paused = row.state === "paused";
+  const first = Math.round(devicesIn / 8);
+  const counts: Counts[] = [{ ...row.counts, queued: 0 }, { queued: row.counts.queued ?? 0 }];
+  return {
+    row,
+    artifact: "art_02",
+    policy: { phases: [phase(first, 95, 2 * H), phase(devicesIn - first, 95, 6 * H)], failure: { share: 5, minimum_sample: 50 }, device_timeout: 4 * H, retries: 1, link_life: H },
+    phases: counts.map((one, i) => ({ counts: one, not_before: i ? ahead(4 * H) : ago(26 * H), opened_at: i || row.state === "planned" ? undefined : ago(26 * H) })),
+    pause_cause: paused ? { rule: "failures", phase: 0, failed: 3, ended: 50, threshold: { share: 5, minimum_sample: 50 } } : undefined,
+    server_time: ago(0),
+  };
+}
+
+function window(list: DeviceLine[], request: Request<"device.window">): Response<"device.window"> {
+  const text = request.text?.toLowerCase();
+  const rows = list.filter(
+    (device) =>
+      (!request.model || device.model === request.model) &&
+      (!request.state || device.state === request.state) &&
+      (!request.kind || device.kind === request.kind) &&
+      (!request.version || device.components.some((one) => one.version === request.version)) &&
+      (!text || device.serial.toLowerCase().startsWith(text) || device.id.toLowerCase() === text),
+  );
+  const key = (device: DeviceLine) =>
+    request.sort === "last_seen" ? (device.last_seen_at ?? "") : request.sort === "model" ? device.model : request.sort === "version" ? (device.components[0]?.version ?? "") : device.serial;
+  rows.sort((a, b) => key(a).localeCompare(key(b)) * (request.descending ? -1 : 1));
+  return { total: rows.length, revision: 1, rows: rows.slice(request.offset, request.offset + request.limit) };
+}
+
+function why(device: DeviceLine | undefined): Why {
+  switch (device?.kind) {
+    case "run":
+      return { verdict: "working", rows: [{ code: "downloading", detail: "0.96 of 1.48 MB served, its link ends in 41 m", kind: "run" }] };
+    case "idle":
+      return {
+        verdict: "waiting",
+        rows: [
+          { code: "phase_not_open", detail: "It is in phase 4, which opens when 95 % of phase 3 succeed and 6 h pass: now 91.2 %.", kind: "idle", until: ahead(3.16 * H) },
+          { code: "ticket_missing", detail: "Its ticket is signed and waits with the backend.", kind: "ok" },
+        ],
+      };
+    case "warn":
+      return { verdict: "blocked", rows: [{ code: "offline", detail: "Not seen for more than 30 d. The offer waits; nothing is lost.", kind: "warn" }] };
+    case "bad":
+      return {
+        verdict: "blocked",
+        rows: [
+          { code: "failed", detail: "Rolled back: the trial boot was not confirmed within 10 min. It runs 2.4.0 as before.", kind: "bad" },
+          { code: "no_rollout", detail: "Both tries of this rollout are used. Retry it, or plan a rollout that fixes the cause.", kind: "idle" },
+        ],
+      };
+    default:
+      return { verdict: "up_to_date", rows: [{ code: "newest_already", detail: "It runs the newest published release for its model.", kind: "ok" }] };
+  }
+}
+
+/** What the simulated host answers. */
+export function answers(scene: string, status: HostStatus): Answers {
+  const empty = scene === "empty";
+  const listed = empty ? [] : devices;
+  const paused = new Set<string>();
+  const live = links.filter((link) => link.state === "active" || link.state === "issued");
+  const left = (link: (typeof links)[number]) => (Date.parse(link.expires_at) - Date.now()) / 1000;
+  const expiring = (link: (typeof links)[number]) => live.includes(link) && left(link) > 0 && left(link) <= 600;
+  const preview = (summary: string, effects: [number, string][]) => ({ summary, effects: effects.map(([count, effect]) => ({ count, effect })), token: "t" });
+
+  return {
+    "host.status": () => status,
+    "workspace.list": () => ({ rows: status.workspace ? [status.workspace, { id: "w2", name: "Training", kind: "training" as const }] : [] }),
+    "workspace.create": ({ name, kind }) => Object.assign(status, { workspace: { id: "w3", name, kind } }),
+    "workspace.open": () => status,
+    "workspace.probe": () => ({
+      root_version: 3,
+      digest: "d3079b514ea8601fc27d950e38b4f16a2ce98347105dbb76a09f24c86e13d542",
+      words: ["granite", "willow", "seven", "pepper", "anchor", "violin", "copper", "meadow"],
+      organization: "Northworks",
+      threshold: 2,
+      holders: [
+        { name: "Ines Okafor", key: "c8e0a4b1f7d251ab" },
+        { name: "Tomas Lindqvist", key: "a11d40c2993e7c40" },
+        { name: "Mei Tanaka", key: "f29b71e0aa58d803" },
+      ],
+      expires_at: ahead(196 * D),
+    }),
+    "workspace.trust": ({ name }) => Object.assign(status, { workspace: { id: "w4", name, kind: "remote" as const } }),
+    "fleet.show": () => ({
+      fleet: "flt_01KB",
+      server_time: ago(0),
+      roles: status.roles,
+      devices: { active: listed.length, revoked: 2, retired: 14, replaced: 3, cloned: 0, online: Math.round(listed.length * 0.78) },
+      links: { issued: empty ? 0 : 1198, reissued: 2, open: empty ? 0 : live.length, consumed: 1150, expired: 2, revoked: 1 },
+      open_rollouts: empty ? 0 : 4,
+      open_alarms: 0,
+      root_version: 3,
+      targets_version: 42,
+      targets_expire_at: ahead(89 * D),
+      root_expires_at: ahead(196 * D),
+    }),
+    "fleet.overview": () => ({
+      at: ago(2),
+      states: Object.fromEntries(kinds.map((kind) => [kind, listed.filter((device) => device.kind === kind).length])) as Record<Kind, number>,
+      offline_over_30_d: empty ? 0 : 274,
+      failed_last_hour: empty ? 0 : 6,
+      models: empty ? [] : models.map((one) => ({ model: one.model, states: { ...one.states, ok: one.total - one.states.run - one.states.idle - one.states.warn - one.states.bad } })),
+      versions: empty
+        ? []
+        : models.map((one) => ({
+            model: one.model,
+            rows: one.versions.map((version) => ({
+              version,
+              count: listed.filter((device) => device.model === one.model && device.components[0]?.version === version).length,
+              below_minimum: version === "2.2.9",
+            })),
+          })),
+      failures: empty ? [] : [
+        { code: "trial_boot_unconfirmed", count: 13, common: "hx220 9, others 4" },
+        { code: "link_expired", count: 5, common: "all behind hall-3" },
+        { code: "slot_too_small", count: 4, common: "hx220 hardware B" },
+        { code: "digest_mismatch", count: 3, common: "hall-3 cache" },
+        { code: "wrong_hardware", count: 2 },
+      ],
+      links: { within_24_h: empty ? 0 : live.length, within_10_min: empty ? 0 : 3 },
+      certificates: { within_30_d: empty ? 0 : 143, within_7_d: empty ? 0 : 12 },
+      revocation_list_renew_by: ahead(5 * D),
+      download_rate: empty ? [] : Array.from({ length: 97 }, (_, i) => ({
+        at: ago((96 - i) * 900),
+        bytes_per_second: Math.max(0.1, 0.4 + 3.2 / (1 + Math.exp(-(i - 58) / 5)) - 1.2 / (1 + Math.exp(-(i - 82) / 3)) + Math.sin(i * 1.7) * 0.25 + Math.sin(i * 0.63) * 0.18) * 1e6,
+      })),
+    }),
+    "device.window": (request) => window(listed, request),
+    "device.show": ({ device }) => {
+      const row = byId.get(device);
+      if (!row) throw new CallError("not_found", "There is no such device.");
+      return { row, station: "st-02", spki: someHex(32), enrolled_at: ago(250 * D), deployments: row.wanted ? [[ids.rollouts.hx220, "dep_01KB"]] : [] };
+    },
+    "device.timeline": ({ device }) => ({ rows: timeline(byId.get(device)) }),
+    "device.why": ({ device }) => why(byId.get(device)),
+    "device.revoke_preview": ({ device }) => preview(`${byId.get(device)?.serial} is refused from its next request on. It cannot be taken back.`, [[1, "certificate on the revocation list"], [1, "open link revoked"], [1, "deployment canceled"]]),
+    "device.revoke": () => ({}),
+    "release.list": () => ({ rows: empty ? [] : releases }),
+    "release.show": ({ release }) => releaseDetail(release),
+    "release.checks": () => ({ rows: reviewed.checks }),
+    "release.diff": () => ({ rows: reviewed.diff, unchanged: 118 }),
+    "release.holders": () => ({ threshold: 2, rows: holders(status.person) }),
+    "release.review": ({ release }) => releaseDetail(release),
+    "release.propose": () => releaseDetail(ids.releases.vt12next),
+    "release.export": () => ({ digest: someHex(32), words }),
+    "release.import": () => ({ signatures: 2, threshold: 2 }),
+    "release.publish_preview": () => preview("vt12 0.18.3 becomes visible to 2,795 devices. It installs on none until a rollout starts.", [[2795, "devices see new metadata"], [0, "devices install it now"], [43, "targets version"], [312, "snapshot version"]]),
+    "release.publish": ({ request }) => releaseDetail(request.release),
+    "release.withdraw_preview": () => preview("The release leaves the metadata. Devices that run it keep it.", [[47, "devices run it"], [1, "open rollout stops offering it"]]),
+    "release.withdraw": ({ request }) => releaseDetail(request.release),
+    "vault.subject": ({ release }) => ({ release, version: "0.18.3", model: "vt12", hardware_revisions: ["B", "C"], artifact: "vt12/app/0.18.3.bin", length: 412_160, digest: "9c41e07d5a1fb2386ef0247ad91c83b5f7520e6c4bd8a3190f6d2e57c8b1744a", security_counter: 9, targets_version: 43, expires_at: ahead(90 * D), bytes: 48_212, words, signatures: 1, threshold: 2 }),
+    "rollout.list": () => ({ rows: empty ? [] : rollouts.map((row) => (paused.has(row.id) ? { ...row, state: "paused" } : row)) }),
+    "rollout.show": ({ rollout: id }) => {
+      const found = rollout(id);
+      return paused.has(id) ? { ...found, row: { ...found.row, state: "paused" } } : found;
+    },
+    "rollout.deployments": ({ rollout: id, state, page }) => {
+      const rows = id === ids.rollouts.hx220 ? deployments.filter((row) => !state || row.state === state) : [];
+      const from = Number(page.after ?? 0);
+      const limit = page.limit ?? 100;
+      return { rows: rows.slice(from, from + limit), next: from + limit < rows.length ? String(from + limit) : undefined };
+    },
+    "rollout.series": () => ({
+      points: Array.from({ length: 79 }, (_, i) => {
+        const hours = (i / 78) * 6.5;
+        const grow = (from: number, n: number, k: number) => (hours < from ? 0 : n * (1 - Math.exp(-((hours - from) ** 2) * k)));
+        return { at: ago((6.5 - hours) * H), succeeded: Math.round(grow(0, 10, 3) + grow(1.1, 229, 0.9) + grow(3.67, 1010, 0.25)), failed: Math.round(grow(1.8, 2, 4) + grow(3.9, 19, 0.5)) };
+      }),
+    }),
+    "rollout.failures": ({ rollout: id }) => ({
+      rows: id === ids.rollouts.hx220 ? [
+        { code: "trial_boot_unconfirmed", count: 9, common: "8 on HW B" },
+        { code: "link_expired", count: 5, common: "all on hall-3" },
+        { code: "slot_too_small", count: 4, common: "HW B" },
+        { code: "digest_mismatch", count: 2, common: "hall-3 cache" },
+        { code: "wrong_hardware", count: 1, common: "1 device" },
+      ] : [{ code: "trial_boot_unconfirmed", count: 3, common: "HW B" }],
+    }),
+    "rollout.pause": ({ rollout: id }) => {
+      paused.add(id);
+      const found = rollout(id);
+      return { ...found, row: { ...found.row, state: "paused" } };
+    },
+    "rollout.resume": ({ rollout: id }) => {
+      paused.delete(id);
+      return rollout(id);
+    },
+    "rollout.open_after": ({ rollout: id }) => rollout(id),
+    "rollout.abort_preview": () => preview("Nothing more is offered. What already runs on a device stays there.", [[3629, "queued devices are canceled"], [18, "downloads stop; their links are revoked"], [34, "devices finish: they already hold the update"], [1118, "devices keep what they confirmed"]]),
+    "rollout.abort": ({ request }) => rollout(request.rollout),
+    "rollout.preview": (plan) => {
+      const eligible = 2514;
+      let rest = eligible;
+      const sizes = plan.phases.map(({ size }) => {
+        const n = size === "rest" ? rest : "devices" in size ? size.devices : Math.round((eligible * size.percent) / 100);
+        const part = Math.min(rest, Math.max(1, n));
+        rest -= part;
+        return part;
+      });
+      let at = 0;
+      const starts = plan.phases.map((one) => {
+        const start = ahead(at);
+        at += one.soak;
+        return start;
+      });
+      return {
+        target: "vt12/app/0.18.2.bin",
+        component: "app",
+        version: "0.18.2",
+        policy: { phases: plan.phases.map((one, i) => phase(sizes[i] ?? 1, one.success, one.soak, one.gate)), failure: plan.failure, device_timeout: plan.device_timeout, retries: plan.retries, link_life: plan.link_life },
+        not_before: starts,
+        devices: eligible - rest,
+        excluded: [
+          { reason: "up_to_date", count: 47, examples: devices.slice(-3).map((one) => one.id) },
+          { reason: "in_other_rollout", count: 168, examples: [] },
+          { reason: "incompatible", count: 61, examples: [] },
+          { reason: "not_proven", count: 5, examples: [] },
+        ],
+        traffic_bytes: eligible * 412_160,
+        token: "plan",
+      };
+    },
+    "rollout.start": () => rollout(ids.rollouts.hx220),
+    "link.window": (request) => {
+      const all = empty ? [] : links;
+      const text = request.text?.toLowerCase();
+      const rows = all.filter(
+        (link) =>
+          (!request.state || link.state === request.state) &&
+          (!request.expiring || expiring(link)) &&
+          (!text || link.serial.toLowerCase().startsWith(text) || link.id.toLowerCase().includes(text)),
+      );
+      return {
+        total: rows.length,
+        revision: 1,
+        rows: rows.slice(request.offset, request.offset + request.limit),
+        counts: {
+          all: all.length,
+          live: empty ? 0 : live.length,
+          expiring: all.filter(expiring).length,
+          partial: all.filter((link) => link.state === "active").length,
+          expired: all.filter((link) => link.state === "expired").length,
+          consumed: all.filter((link) => link.state === "consumed").length,
+        },
+      };
+    },
+    "link.revoke": () => ({}),
+    "link.reissue": () => ({}),
+    "fleet.inbox": () => ({
+      rows: empty ? [] : [
+        { id: "1", kind: "paused", title: "vt12 0.18.2 paused itself", detail: "6.0 % failed of 50, limit 5 %", at: ago(27 * 60), state: "warn", rollout: ids.rollouts.vt12 },
+        { id: "2", kind: "signature", title: "vt12 0.18.3 waits for 1 more signature", detail: "1 of 2, asked 34 m ago, request ends in 22 h 48 m", at: ago(34 * 60), state: "warn", release: ids.releases.vt12next },
+        { id: "3", kind: "tickets", title: "38 devices joined, tickets wait for your vault", detail: "they enter the last open phase of hx220 2.4.1", at: ago(3.2 * H), state: "warn", rollout: ids.rollouts.hx220 },
+      ],
+    }),
+    "fleet.alarms": () => ({ rows: [] }),
+    "fleet.calendar": () => ({
+      rows: [
+        { what: "revocation_list", name: "list 118", expires_at: ahead(5 * D) },
+        { what: "key", name: "Mei Tanaka, targets", expires_at: ahead(12 * D) },
+        { what: "key", name: "Tomas Lindqvist, targets", expires_at: ahead(64 * D) },
+        { what: "targets", name: "targets 42", expires_at: ahead(89 * D) },
+        { what: "key", name: "Ines Okafor, targets", expires_at: ahead(105 * D) },
+        { what: "root", name: "root 3", expires_at: ahead(196 * D) },
+        { what: "certificates", name: "st-02 issuing CA", expires_at: ahead(4 * 365 * D) },
+      ],
+    }),
+    "fleet.people": () => ({
+      rows: [
+        { spki: someHex(32), name: "Ines Okafor", roles: ["release_manager", "admin"] },
+        { spki: someHex(32), name: "Lena Brandt", roles: ["operator", "admin"] },
+        { spki: someHex(32), name: "Mei Tanaka", roles: ["release_manager"] },
+        { spki: someHex(32), name: "Tomas Lindqvist", roles: ["release_manager"] },
+        { spki: someHex(32), name: "st-02", roles: ["station"] },
+      ],
+    }),
+    "fleet.audit": () => ({ rows: audit }),
+    "audit.verify": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
+    "vault.show": () => {
+      if (status.vault === "none") throw new CallError("no_vault", "There is no vault in this workspace.");
+      return { holder: status.person, unlocked: status.vault === "unlocked", generation: 214, backup_proven_at: ago(94 * D), keys };
+    },
+    "vault.lock": () => {
+      status.vault = "locked";
+      status.vault_locks_at = undefined;
+      return { holder: status.person, unlocked: false, generation: 214, keys };
+    },
+    "vault.unlock": ({ passphrase }) => {
+      if (passphrase.length < 4) throw new CallError("wrong_passphrase", "This does not open the vault.");
+      status.vault = "unlocked";
+      return { holder: status.person, unlocked: true, generation: 214, keys };
+    },
+    "vault.create": ({ holder }) => {
+      status.vault = "unlocked";
+      return { holder, unlocked: true, generation: 1, keys };
+    },
+    "vault.backup": () => ({ holder: status.person, unlocked: true, generation: 215, keys }),
+    "vault.test_restore": () => ({ holder: status.person, unlocked: true, generation: 215, backup_proven_at: ago(0), keys }),
+    "release.sign": ({ release }) => releaseDetail(release),
+    "job.list": () => ({
+      rows: empty ? [] : [
+        { id: "j1", title: "Sign tickets of hx220 2.4.1", state: "running", done: 3120, total: 4820, started_at: ago(41), left: 22, cancelable: true },
+        { id: "j2", title: "Upload sealed vt12 0.18.3", state: "running", done: 81, total: 100, started_at: ago(12), left: 3, cancelable: true },
+        { id: "j3", title: "Export devices", state: "finished", done: 1, total: 1, started_at: ago(4000), cancelable: false },
+      ],
+    }),
+    "job.cancel": () => ({ rows: [] }),
+  };
+}
+
+function timeline(device: DeviceLine | undefined) {
+  const at = (seconds: number, kind: string, detail: string, deployment?: string) => ({ at: ago(seconds), kind, detail, deployment });
+  const old = [
+    at(14 * D, "gateway_changed", "hall-1 to hall-3, same certificate"),
+    at(48 * D, "certificate_renewed", "same key, next renewal 2027-09-01"),
+    at(90 * D, "succeeded", "2.4.0, trial boot 51 s, security counter 16", "dep_0"),
+    at(90 * D + 60, "installing", "2.4.0, 46 s, slot 1 to slot 0", "dep_0"),
+    at(166 * D, "rolled_back", "2.3.9, trial boot not confirmed in 10 m, kept 2.3.6", "dep_1"),
+    at(209 * D, "succeeded", "2.3.6, trial boot 48 s, security counter 15", "dep_2"),
+    at(251 * D, "enrolled", "station st-02, lot L-2603-04, work order WO-21190"),
+  ];
+  if (device?.kind !== "run") return [at(40, "checked_in", "reported 2.4.0, security counter 16"), ...old];
+  return [
+    at(2, "downloading", "0.96 of 1.48 MB, 47 kB/s, 11 s left", "dep_3"),
+    at(10, "download_resumed", "at 0.61 MB, range request, from 10.20.3.17", "dep_3"),
+    at(1086, "link_issued", "second link, pushed, ends in 41 m 54 s", "dep_3"),
+    at(1087, "link_expired", "0.61 of 1.48 MB served in 1 h", "dep_3"),
+    at(3041, "connection_lost", "gateway hall-3 reported, 32 m 34 s until expiry", "dep_3"),
+    at(4158, "downloading", "sealed payload, 1,483,152 bytes in 2 segments", "dep_3"),
+    at(4687, "link_issued", "bound to this certificate", "dep_3"),
+    at(4688, "offered", "ticket 7, rollout hx220 2.4.1, phase 3", "dep_3"),
+    ...old,
+  ];
+}
+
+const audit = [
+  { number: 88_402, at: ago(180), actor: "planner", action: "phase.open", subject: ids.rollouts.hx220, reason: "95.1 % of phase 2 confirmed, 2 h passed" },
+  { number: 88_401, at: ago(27 * 60), actor: "planner", action: "rollout.pause", subject: ids.rollouts.vt12, reason: "6.0 % failed of 50, limit 5 %" },
+  { number: 88_400, at: ago(34 * 60), actor: "Ines Okafor", action: "release.sign", subject: ids.releases.vt12next, reason: "" },
+  { number: 88_399, at: ago(41 * 60), actor: "Ines Okafor", action: "release.review", subject: ids.releases.vt12next, reason: "Trial boots on hardware B pass on three units" },
+  { number: 88_398, at: ago(72 * 60), actor: "Ravi Menon", action: "release.propose", subject: ids.releases.vt12next, reason: "" },
+  { number: 88_397, at: ago(2 * H), actor: "Lena Brandt", action: "link.revoke", subject: links.at(-1)?.id ?? "", reason: "unit goes to repair" },
+  { number: 88_396, at: ago(6.5 * H), actor: "Lena Brandt", action: "rollout.start", subject: ids.rollouts.hx220, reason: "" },
+  { number: 88_395, at: ago(7 * H), actor: "Lena Brandt", action: "rollout.preview", subject: ids.rollouts.hx220, reason: "" },
+  { number: 88_394, at: ago(26 * H), actor: "Mei Tanaka", action: "release.publish", subject: ids.releases.vt12, reason: "" },
+];

@@ -1,0 +1,172 @@
+import type { DeploymentRow } from "@/generated/DeploymentRow";
+import type { DeploymentState } from "@/generated/DeploymentState";
+import type { DeviceLine, Kind, LinkLine } from "../needs";
+import { chance, hex, id } from "./chance";
+
+/** When this page was opened: the fleet's "now". */
+export const opened = Date.now();
+export const ago = (seconds: number): string => new Date(opened - seconds * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+export const ahead = (seconds: number): string => ago(-seconds);
+const H = 3600;
+const D = 24 * H;
+
+const random = chance(20260211);
+const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+
+/** Model, devices, and how many of them stand in each state; the rest is up to date. */
+const models = [
+  { model: "hx220", prefix: "HX220-0", from: 446_000, states: { run: 66, idle: 3685, warn: 148, bad: 19 }, total: 5206, versions: ["2.4.1", "2.4.0", "2.3.6", "2.2.9"], wanted: "2.4.1" },
+  { model: "hx410", prefix: "HX410-0", from: 120_000, states: { run: 34, idle: 803, warn: 96, bad: 5 }, total: 4118, versions: ["5.1.0", "5.0.3", "4.9.8"], wanted: "5.1.0" },
+  { model: "gw8", prefix: "GW8-00", from: 3000, states: { run: 0, idle: 0, warn: 9, bad: 0 }, total: 312, versions: ["1.9.2", "1.9.0"], wanted: "1.9.3" },
+  { model: "vt12", prefix: "VT12-0", from: 700_000, states: { run: 0, idle: 278, warn: 65, bad: 3 }, total: 2795, versions: ["0.18.2", "0.18.1", "0.17.4"], wanted: "0.18.2" },
+] as const;
+
+export const ids = {
+  releases: { hx220: id("rel", random), hx410: id("rel", random), gw8: id("rel", random), vt12: id("rel", random), vt12next: id("rel", random), vt12old: id("rel", random) },
+  rollouts: { hx220: id("rol", random), vt12: id("rol", random), hx410: id("rol", random), gw8: id("rol", random), old: id("rol", random) },
+};
+
+function makeDevices(): DeviceLine[] {
+  const made: DeviceLine[] = [];
+  for (const one of models) {
+    const kinds: Kind[] = [
+      ...Array<Kind>(one.states.run).fill("run"),
+      ...Array<Kind>(one.states.bad).fill("bad"),
+      ...Array<Kind>(one.states.warn).fill("warn"),
+      ...Array<Kind>(one.states.idle).fill("idle"),
+    ];
+    for (let i = 0; i < one.total; i++) {
+      const kind = kinds[(i * 7919) % one.total] ?? "ok";
+      const newest = kind === "ok" && random() < 0.3;
+      const version = newest ? one.versions[0] : pick(one.versions.slice(1, random() < 0.82 ? 2 : undefined));
+      const offline = kind === "warn" ? 30 * D + random() * 60 * D : kind === "ok" && random() < 0.06 ? random() * 20 * D : undefined;
+      made.push({
+        id: id("dev", random),
+        serial: `${one.prefix}${one.from + i}`,
+        model: one.model,
+        hardware_revision: pick(["B", "C", "C"]),
+        state: kind === "bad" && random() < 0.1 ? "revoked" : "active",
+        connectivity: offline ? "offline" : random() < 0.8 ? "online" : "polling",
+        components: [{ component: "app", version, security_counter: 16, seq: 6 }],
+        last_seen_at: ago(offline ?? random() * 55),
+        certificate: "",
+        kind,
+        wanted: kind === "run" || kind === "idle" ? one.wanted : undefined,
+        deployment: kind === "run" ? "downloading" : kind === "idle" ? "queued" : kind === "bad" ? "failed" : undefined,
+        certificate_expires_at: ahead(480 * D * (0.03 + random())),
+      });
+    }
+  }
+  return made;
+}
+
+export const devices = makeDevices();
+export const byId = new Map(devices.map((device) => [device.id, device]));
+
+const total = 1_483_152;
+const hx220 = devices.filter((device) => device.model === "hx220");
+const of = (kind: Kind) => hx220.filter((device) => device.kind === kind);
+
+/** The deployments of the rollout that the pictures show: 4,820 devices, phase 3 of 5 open. */
+function makeDeployments(): DeploymentRow[] {
+  const plan: [DeploymentState, number, number, string?][] = [
+    ["succeeded", 10, 0],
+    ["succeeded", 229, 1],
+    ["rolled_back", 2, 1, "trial_boot_unconfirmed"],
+    ["downloading", 18, 2],
+    ["installing", 12, 2],
+    ["rebooting", 6, 2],
+    ["confirming", 16, 2],
+    ["rolled_back", 7, 2, "trial_boot_unconfirmed"],
+    ["failed", 5, 2, "link_expired"],
+    ["failed", 4, 2, "slot_too_small"],
+    ["failed", 2, 2, "digest_mismatch"],
+    ["rejected", 1, 2, "wrong_hardware"],
+    ["succeeded", 879, 2],
+    ["queued", 14, 2],
+    ["queued", 1205, 3],
+    ["queued", 2410, 4],
+  ];
+  const running = of("run");
+  const rest = hx220.filter((device) => device.kind !== "run");
+  const rows: DeploymentRow[] = [];
+  let next = 0;
+  let busy = 0;
+  for (const [state, many, phase, code] of plan) {
+    for (let i = 0; i < many; i++) {
+      const active = ["downloading", "installing", "rebooting", "confirming"].includes(state);
+      const device = active ? (running[busy++] ?? running[0]) : rest[next++];
+      if (!device) continue;
+      rows.push({
+        id: id("dep", random),
+        rollout: ids.rollouts.hx220,
+        device: device.id,
+        serial: device.serial,
+        phase,
+        state,
+        attempts: state === "queued" ? 0 : 1 + (random() < 0.1 ? 1 : 0),
+        code,
+        served_bytes: state === "queued" ? 0 : state === "downloading" ? Math.floor(total * (0.1 + random() * 0.8)) : code === "link_expired" ? 684_000 : total,
+        total_bytes: total,
+        changed_at: ago(state === "succeeded" ? 30 + random() * 9000 : state === "queued" ? 6 * H : 2 + random() * 600),
+      });
+    }
+  }
+  const rank = (row: DeploymentRow) => (row.state === "queued" ? 1e6 : 0) - Date.parse(row.changed_at) / 1e9;
+  return rows.sort((a, b) => rank(a) - rank(b));
+}
+
+export const deployments = makeDeployments();
+
+type Spec = [LinkLine["state"], number, number, number, number, string | undefined, number];
+/** Links by hand where the pictures look, the rest in bulk. State, issued ago, life, share served, attempts, from, seen ago. */
+const shown: Spec[] = [
+  ["active", 3408, 3600, 0.21, 3, "hall-3 10.20.3.41", 117],
+  ["active", 3244, 3600, 0.81, 1, "hall-3 10.20.3.44", 4],
+  ["issued", 3018, 3600, 0, 0, undefined, 0],
+  ["expired", 3684, 3600, 0.46, 4, "hall-3 10.20.3.38", 86],
+  ["issued", 83, 3600, 0.46, 0, "hall-3", 83],
+  ["expired", 3776, 3600, 0, 0, undefined, 0],
+  ["issued", 175, 3600, 0, 0, undefined, 0],
+  ["active", 1086, 3600, 0.65, 2, "hall-3 10.20.3.17", 2],
+  ["active", 937, 3600, 0.82, 1, "hall-2 10.20.2.90", 1],
+  ["active", 937, 3600, 0.8, 1, "hall-2 10.20.2.93", 1],
+  ["active", 839, 3600, 0.5, 1, "hall-1 10.20.1.12", 3],
+  ["active", 839, 3600, 0.09, 2, "hall-1 10.20.1.19", 48],
+  ["issued", 218, 3600, 0, 0, undefined, 0],
+  ["issued", 218, 3600, 0, 0, undefined, 0],
+];
+
+function makeLinks(): LinkLine[] {
+  const queue = [...of("run"), ...of("bad"), ...of("idle"), ...of("ok")];
+  const specs: Spec[] = [
+    ...shown,
+    ...Array.from({ length: 27 }, (): Spec => ["active", 300 + Math.floor(random() * 2400), 3600, 0.05 + random() * 0.9, 1, `hall-${1 + Math.floor(random() * 4)} 10.20.${1 + Math.floor(random() * 4)}.${10 + Math.floor(random() * 200)}`, Math.floor(random() * 60)]),
+    ...Array.from({ length: 1150 }, (): Spec => ["consumed", 3900 + Math.floor(random() * 9000), 3600, 1, 1, `hall-${1 + Math.floor(random() * 4)}`, 200 + Math.floor(random() * 9000)]),
+    ["revoked", 8500, 3600, 0.27, 2, "hall-2 10.20.2.15", 7260],
+  ];
+  return specs.map(([state, issued, life, part, attempts, from, seen], i) => {
+    const again = i === 4 || i === 6;
+    const device = queue[again ? i - 1 : i];
+    return {
+      id: id("lnk", random),
+      device: device?.id ?? "",
+      serial: device?.serial ?? "",
+      deployment: id("dep", random),
+      state,
+      issued_at: ago(issued),
+      expires_at: ahead(life - issued),
+      issue: again || part > 0.6 ? 2 : 1,
+      served_bytes: Math.round(total * part),
+      total_bytes: total,
+      attempts,
+      last_from: from,
+      last_seen_at: seen ? ago(seen) : undefined,
+      ended_at: state === "consumed" || state === "revoked" ? ago(Math.max(30, seen)) : undefined,
+    };
+  });
+}
+
+export const links = makeLinks();
+export const someHex = (bytes: number) => hex(bytes, random);
+export { models };

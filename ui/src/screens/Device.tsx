@@ -1,0 +1,309 @@
+import { IconCode, IconCpu, IconCertificate } from "@tabler/icons-react";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useAsk, useOrder } from "@/app/ask";
+import { ADMIN, OPERATE } from "@/app/host";
+import { useMe } from "@/app/me";
+import type { DeviceDetail } from "@/generated/DeviceDetail";
+import type { TimelineEntry } from "@/generated/TimelineEntry";
+import { Button } from "@/parts/Button";
+import { useNow } from "@/parts/clock";
+import { Danger } from "@/parts/Danger";
+import { Chip } from "@/parts/Filter";
+import { Copy, Digest, Id } from "@/parts/Id";
+import { Empty, Failure, Listing, Loading } from "@/parts/Listing";
+import { Facts, Head, Panel } from "@/parts/Panel";
+import { Glyph, State } from "@/parts/State";
+import { Tabs } from "@/parts/Tabs";
+import { Age, Countdown } from "@/parts/Time";
+import { count, day, instant, moment } from "@/parts/units";
+import { platform } from "@/platform";
+import type { DeviceLine, Kind } from "@/platform/needs";
+import { useWord } from "./causes";
+import { deploymentKind, linkKind } from "./kinds";
+
+const route = getRouteApi("/devices/$id");
+type Tab = "timeline" | "deployments" | "certificate" | "inventory";
+
+/** C3: one device: what happened to it, and why it does or does not update. */
+export function Device() {
+  const { t } = useTranslation();
+  const { id } = route.useParams();
+  const { tab = "timeline" } = route.useSearch();
+  const go = useNavigate();
+  const me = useMe();
+  const detail = useAsk("device.show", { device: id });
+  const line = useAsk("device.window", { text: id, sort: "serial", descending: false, offset: 0, limit: 1 });
+  const links = useAsk("link.window", { text: detail.data?.row.serial, offset: 0, limit: 5 }, !!detail.data);
+  const reissue = useOrder("link.reissue");
+  const [revoking, revoke] = useState(false);
+  const link = links.data?.rows.find((one) => one.state === "active" || one.state === "issued");
+  if (!detail.data) return <div className="body">{detail.error ? <Failure error={detail.error} retry={() => detail.refetch()} /> : <Loading rows={10} />}</div>;
+  const { row } = detail.data;
+  const now = line.data?.rows.find((one) => one.id === id);
+  const version = row.components[0]?.version;
+  const kind = row.state === "active" ? (now?.kind ?? "idle") : "bad";
+  const state = row.state === "active" ? (now?.deployment ? `${t(`deployment.${now.deployment}`)}${now.wanted ? ` ${now.wanted}` : ""}` : t(`kind.${kind}`)) : t(`device.${row.state}`);
+  return (
+    <>
+      <Head
+        title={<span className="mono">{row.serial}</span>}
+        state={
+          <>
+            <State kind={kind} pill>{state}</State>
+            {version && (
+              <span className="mono">
+                {version}
+                {now?.wanted && now.wanted !== version && <span className="t2"> → </span>}
+                {now?.wanted !== version && now?.wanted}
+              </span>
+            )}
+          </>
+        }
+        meta={[
+          <Id key="id" id={row.id} copy />,
+          `${row.model} ${t("device.hardware", { hw: row.hardware_revision })}`,
+          detail.data.station,
+          <span key="seen" className="row gap4">
+            <State kind={row.connectivity === "offline" ? "idle" : "ok"}>{t(`connectivity.${row.connectivity}`)}</State>
+            {row.last_seen_at && <span className="t3">{t("device.seen")} <Age at={row.last_seen_at} /></span>}
+          </span>,
+        ]}
+        acts={
+          <>
+            {link && (
+              <Button size="sm" denied={me.denied(OPERATE)} onClick={() => reissue.mutate({ link: link.id })}>
+                {t("links.reissueone")}
+              </Button>
+            )}
+            <Button size="sm" look="danger" disabled={row.state !== "active"} denied={me.denied(ADMIN)} onClick={() => revoke(true)}>
+              {t("device.revoke")}
+            </Button>
+          </>
+        }
+      />
+      <Tabs<Tab>
+        label={row.serial}
+        on={tab as Tab}
+        set={(next) => go({ to: "/devices/$id", params: { id }, search: { tab: next }, replace: true })}
+        tabs={[
+          ["timeline", t("device.timeline")],
+          ["deployments", <>{t("device.deployments")} <span className="t3">{detail.data.deployments.length}</span></>],
+          ["certificate", t("device.certificate")],
+          ["inventory", t("device.inventory")],
+        ]}
+      />
+      <div className="body devbody" role="tabpanel" id="tabpanel" aria-labelledby={`tab-${tab}`}>
+        <div className="stack">
+          {reissue.error && <Failure error={reissue.error} />}
+          {tab === "timeline" && <Why id={id} />}
+          {tab === "timeline" && <Timeline id={id} />}
+          {tab === "deployments" && <Deployments detail={detail.data} />}
+          {tab === "certificate" && <Certificate detail={detail.data} line={now} full />}
+          {tab === "inventory" && <Inventory detail={detail.data} />}
+        </div>
+        <div className="stack">
+          {tab !== "certificate" && <Certificate detail={detail.data} line={now} />}
+          {link && (
+            <Panel title={t("device.livelink")} tail={<Countdown issued={link.issued_at} expires={link.expires_at} />}>
+              <div className="pb">
+                <Facts
+                  rows={[
+                    [t("col.link"), <Id key="i" id={link.id} short copy />],
+                    [t("col.ends"), <>{link.expires_at.slice(11, 19)} UTC <span className="t3">{t("device.servertime")}</span></>],
+                    [t("col.served"), t("device.bytes", { part: count(link.served_bytes), whole: count(link.total_bytes) })],
+                    [t("col.tries"), link.attempts],
+                    [t("col.state"), <State key="s" kind={linkKind(link, Date.now()).kind}>{t(`link.${linkKind(link, Date.now()).word}`)}</State>],
+                  ]}
+                />
+              </div>
+            </Panel>
+          )}
+          {tab !== "inventory" && <Inventory detail={detail.data} />}
+        </div>
+      </div>
+      <Danger
+        open={revoking}
+        close={() => revoke(false)}
+        title={t("device.revoketitle", { serial: row.serial })}
+        act={t("device.revokeact", { serial: row.serial })}
+        ask={{ label: t("act.reason") }}
+        preview={() => platform().call("device.revoke_preview", { device: id })}
+        commit={(token, reason) => platform().call("device.revoke", { device: id, reason, token }).then(() => detail.refetch())}
+      />
+    </>
+  );
+}
+
+/** Why it does not run what it should, in sentences. */
+function Why({ id }: { id: string }) {
+  const { t } = useTranslation();
+  const why = useAsk("device.why", { device: id });
+  const kinds = { up_to_date: "ok", waiting: "idle", working: "run", blocked: "warn" } as const;
+  return (
+    <Panel title={t("why.title")} tail={why.data && <State kind={kinds[why.data.verdict]}>{t(`why.${why.data.verdict}`)}</State>}>
+      <Listing answer={why} rows={2}>
+        {(said) => (
+          <>
+            {said.rows.map((row) => (
+              <div key={row.code} className="item two">
+                <Glyph kind={row.kind} />
+                <div className="grow">
+                  <div>{t(`why.${row.code}`)}</div>
+                  <div className="t2 s12">{row.detail}</div>
+                </div>
+                {row.until && <span className="t3 s12">{t("why.until", { at: row.until.slice(11, 16) })}</span>}
+              </div>
+            ))}
+          </>
+        )}
+      </Listing>
+    </Panel>
+  );
+}
+
+const groups: Record<string, string[]> = {
+  update: ["offered", "downloading", "downloaded", "download_resumed", "installing", "rebooting", "confirming", "succeeded", "failed", "rolled_back", "rejected", "timed_out"],
+  link: ["link_issued", "link_expired", "link_reissued", "connection_lost", "link_consumed"],
+  certificate: ["enrolled", "certificate_renewed", "revoked", "rekeyed"],
+};
+const bad = ["link_expired", "failed", "rolled_back", "rejected", "timed_out", "revoked", "cloned"];
+
+const kindOf = (entry: TimelineEntry, first: boolean): Kind => {
+  if (bad.includes(entry.kind)) return "bad";
+  if (entry.kind === "connection_lost") return "warn";
+  const kind = deploymentKind[entry.kind as keyof typeof deploymentKind];
+  return kind === "run" && first ? "run" : "ok";
+};
+
+function Timeline({ id }: { id: string }) {
+  const { t } = useTranslation();
+  const now = useNow(60_000);
+  const word = useWord("event");
+  const [only, setOnly] = useState<string>();
+  const [raw, setRaw] = useState<TimelineEntry>();
+  const answer = useAsk("device.timeline", { device: id, page: { limit: 200 } });
+  return (
+    <section className="panel grow scrollpanel">
+      <div className="ph">
+        <h2>{t("device.timeline")}</h2>
+        <div className="chips">
+          <Chip on={!only} set={() => setOnly(undefined)} name={t("list.all")} />
+          {Object.keys(groups).map((group) => (
+            <Chip key={group} on={only === group} set={() => setOnly(group)} name={t(`device.group.${group as "update" | "link" | "certificate"}`)} />
+          ))}
+        </div>
+        <span className="grow" />
+        <span className="t3 s12">{t("device.newest")}</span>
+      </div>
+      <Listing answer={answer} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("device.noevents")}</Empty>}>
+        {(page) => {
+          const rows = page.rows.filter((entry) => !only || groups[only]?.includes(entry.kind));
+          return (
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+            <div className="scrollin" tabIndex={0} role="region" aria-label={t("device.timeline")}>
+              <ol className="tl">
+                {rows.map((entry, i) => {
+                  const before = rows[i - 1];
+                  const turned = before && day(instant(before.at)) === day(now) && day(instant(entry.at)) !== day(now);
+                  return (
+                    // biome-ignore lint/suspicious/noArrayIndexKey: two entries may be alike
+                    <li key={`${entry.at} ${entry.kind} ${i}`} className={`${i === 0 ? "hot" : ""} ${i === rows.length - 1 ? "end" : ""} ${turned ? "turned" : ""}`}>
+                      <time className="t3" dateTime={entry.at}>
+                        {moment(instant(entry.at), now)}
+                      </time>
+                      <span>
+                        <Glyph kind={kindOf(entry, i === 0)} />
+                      </span>
+                      <b>{word(entry.kind)}</b>
+                      <span className="t2 cut">{entry.detail}</span>
+                      <button type="button" className="copybtn" aria-expanded={raw === entry} aria-label={t("device.raw")} onClick={() => setRaw(raw === entry ? undefined : entry)}>
+                        <IconCode className="copy" />
+                      </button>
+                      {raw === entry && <pre className="raw mono">{JSON.stringify(entry, null, 1)}</pre>}
+                    </li>
+                  );
+                })}
+              </ol>
+              {rows.length === 0 && <Empty>{t("list.nomatch")}</Empty>}
+            </div>
+          );
+        }}
+      </Listing>
+      <div className="foot">
+        {t("device.entries", { n: answer.data?.rows.length ?? 0 })}
+        <span className="grow" />
+        {t("device.asreported")}
+      </div>
+    </section>
+  );
+}
+
+function Deployments({ detail }: { detail: DeviceDetail }) {
+  const { t } = useTranslation();
+  return (
+    <Panel title={t("device.deployments")}>
+      {detail.deployments.length === 0 && <Empty>{t("device.nodeployments")}</Empty>}
+      {detail.deployments.map(([rollout, deployment]) => (
+        <Link key={deployment} to="/rollouts/$id" params={{ id: rollout }} className="item">
+          <span className="grow mono">{rollout}</span>
+          <span className="t3">{t("device.openrollout")}</span>
+        </Link>
+      ))}
+    </Panel>
+  );
+}
+
+function Certificate({ detail, line, full }: { detail: DeviceDetail; line?: DeviceLine; full?: boolean }) {
+  const { t } = useTranslation();
+  const now = useNow(60_000);
+  const end = line?.certificate_expires_at;
+  const left = end ? Math.floor((instant(end) - now) / 86_400_000) : undefined;
+  const valid = detail.row.state === "active";
+  return (
+    <Panel title={t("device.certificate")} tail={<State kind={valid ? (left !== undefined && left < 30 ? "warn" : "ok") : "bad"}>{valid ? t("device.valid") : t(`device.${detail.row.state}`)} {left !== undefined && <span className="t3">{t("time.left", { text: `${left} d` })}</span>}</State>}>
+      <ul className="chain">
+        <li>
+          <IconCertificate className="i i-14 t3" aria-hidden="true" />
+          <span>{t("device.issuer")}<span className="t3 s12 block">{detail.station}</span></span>
+        </li>
+        <li className="in">
+          <IconCpu className="i i-14 t3" aria-hidden="true" />
+          <span><b>{detail.row.serial}</b><span className="t3 s12 block">{t("device.clientauth")}</span></span>
+          {end && <span className="t2">{end.slice(0, 10)}</span>}
+        </li>
+      </ul>
+      <div className="pb">
+        <Facts
+          rows={[
+            [t("device.keydigest"), full ? <Digest hex={detail.spki} /> : <span className="row gap4 mono">{detail.spki.slice(0, 4)} {detail.spki.slice(4, 8)} … {detail.spki.slice(-4)} <Copy text={detail.spki} what={t("device.keydigest")} /></span>],
+            [t("device.enrolled"), detail.enrolled_at.slice(0, 10)],
+            [t("device.proof"), detail.proof ? <State key="p" kind="ok">{t("device.proven")}</State> : <span className="t2">{t("device.notproven")}</span>],
+          ]}
+        />
+      </div>
+    </Panel>
+  );
+}
+
+function Inventory({ detail }: { detail: DeviceDetail }) {
+  const { t } = useTranslation();
+  return (
+    <Panel title={t("device.inventory")} tail={detail.row.last_seen_at && <span className="t3 s12">{t("overview.reported")} <Age at={detail.row.last_seen_at} /></span>}>
+      <div className="pb">
+        {detail.row.components.length === 0 && <span className="t2">{t("device.nothingreported")}</span>}
+        {detail.row.components.map((one) => (
+          <Facts
+            key={one.component}
+            rows={[
+              [one.component, <><span className="mono">{one.version}</span> <span className="t3">{t("device.confirmed")}</span></>],
+              [t("device.counter"), one.security_counter],
+              [t("device.ticket"), one.seq],
+            ]}
+          />
+        ))}
+      </div>
+    </Panel>
+  );
+}

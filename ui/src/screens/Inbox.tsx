@@ -1,0 +1,78 @@
+import { useNavigate } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+import { useAsk } from "@/app/ask";
+import { Button } from "@/parts/Button";
+import { Empty, Freshness, Listing } from "@/parts/Listing";
+import { Head, Panel } from "@/parts/Panel";
+import { Glyph } from "@/parts/State";
+import { Age } from "@/parts/Time";
+import type { InboxRow } from "@/platform/needs";
+
+/** C8: what waits for a person, oldest need last; and the alarms. */
+export function Inbox() {
+  const { t } = useTranslation();
+  const go = useNavigate();
+  const inbox = useAsk("fleet.inbox", {});
+  const alarms = useAsk("fleet.alarms", {});
+  const open = (row: InboxRow) => {
+    if (row.kind === "signature" && row.release) return go({ to: "/releases/$id/sign", params: { id: row.release } });
+    if (row.release) return go({ to: "/releases/$id", params: { id: row.release } });
+    if (row.rollout) return go({ to: "/rollouts/$id", params: { id: row.rollout } });
+    if (row.device) return go({ to: "/devices/$id", params: { id: row.device } });
+    return go({ to: row.kind === "expiry" ? "/keys" : "/vault" });
+  };
+  return (
+    <>
+      <Head title={t("place.inbox")} meta={[t("inbox.about"), <Freshness key="f" at={inbox.dataUpdatedAt} reload={() => inbox.refetch()} />]} />
+      <div className="body scroll">
+        <Panel title={t("inbox.waiting")} note={inbox.data?.rows.length}>
+          <Listing answer={inbox} rows={3} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("inbox.none")}</Empty>}>
+            {(page) =>
+              page.rows.map((row) => (
+                <div key={row.id} className="item two">
+                  <Glyph kind={row.state} />
+                  <div className="grow">
+                    <div>{row.title}</div>
+                    <div className="t3 s12">{row.detail}</div>
+                  </div>
+                  <span className="t3 s12">
+                    <Age at={row.at} />
+                  </span>
+                  <Button size="sm" onClick={() => open(row)}>
+                    {t(`inbox.act.${row.kind}`)}
+                  </Button>
+                </div>
+              ))
+            }
+          </Listing>
+        </Panel>
+        <Panel title={t("inbox.alarms")} note={alarms.data?.rows.filter((row) => !row.acknowledged).length}>
+          <Listing answer={alarms} rows={2} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("inbox.noalarms")}</Empty>}>
+            {(page) =>
+              page.rows.map((row) => (
+                <div key={row.number} className="item two">
+                  <Glyph kind={row.acknowledged ? "idle" : "bad"} />
+                  <div className="grow">
+                    <div>{t(`alarm.${row.kind}`)}</div>
+                    <div className="t3 s12">
+                      {row.detail}
+                      {row.count > 1 && `, ${t("inbox.times", { n: row.count })}`}
+                    </div>
+                  </div>
+                  <span className="t3 s12">
+                    <Age at={row.at} />
+                  </span>
+                  {row.device && (
+                    <Button size="sm" onClick={() => go({ to: "/devices/$id", params: { id: row.device ?? "" } })}>
+                      {t("inbox.act.alarm")}
+                    </Button>
+                  )}
+                </div>
+              ))
+            }
+          </Listing>
+        </Panel>
+      </div>
+    </>
+  );
+}

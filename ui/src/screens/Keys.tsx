@@ -1,0 +1,131 @@
+import { useTranslation } from "react-i18next";
+import { useAsk } from "@/app/ask";
+import { serverNow } from "@/parts/clock";
+import { Empty, Freshness, Listing } from "@/parts/Listing";
+import { Facts, Head, Panel } from "@/parts/Panel";
+import { State } from "@/parts/State";
+import { duration, instant } from "@/parts/units";
+import type { Expiry, Kind } from "@/platform/needs";
+
+const kindOf = (left: number): Kind => (left <= 0 ? "bad" : left <= 90 * 86_400 ? "warn" : "ok");
+
+/** B7: what ends when, the metadata in force, and the people whose keys it names. */
+export function Keys() {
+  const { t } = useTranslation();
+  const calendar = useAsk("fleet.calendar", {});
+  const summary = useAsk("fleet.show", {});
+  const people = useAsk("fleet.people", {});
+  const left = (at: string) => (instant(at) - serverNow()) / 1000;
+  return (
+    <>
+      <Head title={t("place.keys")} meta={[t("keys.about"), <Freshness key="f" at={calendar.dataUpdatedAt} reload={() => calendar.refetch()} />]} />
+      <div className="body scroll">
+        <Panel title={t("keys.calendar")} tail={<span className="t3 s12">{t("keys.year")}</span>}>
+          <Listing answer={calendar} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("keys.nothing")}</Empty>}>
+            {(page) => (
+              <table className="lg">
+                <colgroup>
+                  <col style={{ width: 160 }} />
+                  <col style={{ width: 220 }} />
+                  <col style={{ width: 160 }} />
+                  <col />
+                </colgroup>
+                <thead>
+                  <tr>
+                    <th>{t("keys.what")}</th>
+                    <th>{t("keys.name")}</th>
+                    <th>{t("col.ends")}</th>
+                    <th>{t("keys.left")}</th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {page.rows.map((row: Expiry) => {
+                    const rest = left(row.expires_at);
+                    return (
+                      <tr key={row.what + row.name}>
+                        <td>{t(`expiry.${row.what}`)}</td>
+                        <td className="t2">{row.name}</td>
+                        <td>
+                          <State kind={kindOf(rest)}>{row.expires_at.slice(0, 10)}</State>
+                        </td>
+                        <td>
+                          <span className="lifebar">
+                            <span className="bar thin">
+                              <i className={kindOf(rest) === "warn" ? "warn" : kindOf(rest) === "bad" ? "bad" : "v2"} style={{ width: `${Math.max(0.5, Math.min(100, (rest / (365 * 86_400)) * 100))}%` }} />
+                            </span>
+                            <span className="t2 r">{rest > 0 ? duration(rest) : t("time.expired")}</span>
+                          </span>
+                        </td>
+                      </tr>
+                    );
+                  })}
+                </tbody>
+              </table>
+            )}
+          </Listing>
+        </Panel>
+        <div className="two-col">
+          <Panel title={t("keys.people")} note={people.data?.rows.length}>
+            <Listing answer={people} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("list.nomatch")}</Empty>}>
+              {(page) => (
+                <table className="lg">
+                  <colgroup>
+                    <col style={{ width: 180 }} />
+                    <col />
+                    <col style={{ width: 120 }} />
+                    <col style={{ width: 140 }} />
+                  </colgroup>
+                  <thead>
+                    <tr>
+                      <th>{t("keys.name")}</th>
+                      <th>{t("keys.roles")}</th>
+                      <th>{t("sign.keyname")}</th>
+                      <th>{t("col.state")}</th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {page.rows.map((person) => (
+                      <tr key={person.spki} className={person.revoked_at ? "gone" : ""}>
+                        <td>{person.name}</td>
+                        <td className="t2">{person.roles.map((role) => t(`role.${role}`)).join(", ")}</td>
+                        <td className="mono t2">
+                          {person.spki.slice(0, 4)}…{person.spki.slice(-4)}
+                        </td>
+                        <td>
+                          <State kind={person.revoked_at ? "bad" : "ok"}>{t(person.revoked_at ? "device.revoked" : "device.valid")}</State>
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              )}
+            </Listing>
+          </Panel>
+          <Panel title={t("keys.inforce")}>
+            <Listing answer={summary}>
+              {(fleet) => (
+                <div className="pb">
+                  <Facts
+                    rows={[
+                      [t("expiry.root"), <Ends key="r" version={fleet.root_version} at={fleet.root_expires_at} />],
+                      [t("expiry.targets"), <Ends key="t" version={fleet.targets_version} at={fleet.targets_expire_at} />],
+                    ]}
+                  />
+                </div>
+              )}
+            </Listing>
+          </Panel>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Ends({ version, at }: { version: number; at: string }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      {t("overview.version", { n: version })} <span className="t3">{t("sign.until", { day: at.slice(0, 10) })}</span>
+    </>
+  );
+}
