@@ -16,7 +16,8 @@ export default defineConfig({
     locale: "en-GB",
   },
   webServer: {
-    command: "VITE_FAKE=1 npx vite build --outDir node_modules/.cache/preview && npx vite preview --outDir node_modules/.cache/preview --port 4173 --host 127.0.0.1 --strictPort",
+    command:
+      "VITE_FAKE=1 npx vite build --outDir node_modules/.cache/preview && npx vite preview --outDir node_modules/.cache/preview --port 4173 --host 127.0.0.1 --strictPort",
     url: "http://127.0.0.1:4173/",
     reuseExistingServer: true,
     timeout: 120_000,

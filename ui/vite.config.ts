@@ -15,5 +15,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 1200,
     rollupOptions: { input: { main: resolve(import.meta.dirname, "index.html"), vault: resolve(import.meta.dirname, "vault.html") } },
   },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/setup.ts"], css: false },
+  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], setupFiles: ["src/setup.ts"], css: false, testTimeout: 30_000 },
 });

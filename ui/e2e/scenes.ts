@@ -17,8 +17,24 @@ export const screens: { name: string; path: string; scene?: string; open?: (page
   { name: "releases", path: "/releases", scene: "manager" },
   { name: "release-new", path: "/releases/new", scene: "manager" },
   { name: "release", path: "/releases", scene: "manager", open: openRelease },
-  { name: "release-review", path: "/releases", scene: "manager", open: async (page) => { await openRelease(page); await page.getByRole("tab", { name: "Review" }).click(); } },
-  { name: "sign", path: "/releases", scene: "manager", open: async (page) => { await openRelease(page); await page.getByRole("button", { name: "Sign 0.18.3" }).click(); } },
+  {
+    name: "release-review",
+    path: "/releases",
+    scene: "manager",
+    open: async (page) => {
+      await openRelease(page);
+      await page.getByRole("tab", { name: "Review" }).click();
+    },
+  },
+  {
+    name: "sign",
+    path: "/releases",
+    scene: "manager",
+    open: async (page) => {
+      await openRelease(page);
+      await page.getByRole("button", { name: "Sign 0.18.3" }).click();
+    },
+  },
   { name: "keys", path: "/keys", scene: "manager" },
   { name: "vault", path: "/vault", scene: "manager" },
   { name: "audit", path: "/audit" },

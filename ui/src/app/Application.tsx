@@ -6,7 +6,9 @@ import { useLayoutEffect } from "react";
 import { resolver, theme } from "@/theme/theme";
 import { queries } from "./ask";
 import { useSettings } from "./host";
-import { router } from "./routes";
+import { makeRouter } from "./routes";
+
+const router = makeRouter();
 
 /** The whole application: look, data, routes. */
 export function Application() {

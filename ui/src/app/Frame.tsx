@@ -75,7 +75,12 @@ function Rail() {
   const entry = (place: Place) => {
     const n = place.count && counts[place.count];
     return (
-      <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/", includeSearch: false }} activeProps={{ "aria-current": "page" }}>
+      <Link
+        key={place.to}
+        to={place.to}
+        activeOptions={{ exact: place.to === "/", includeSearch: false }}
+        activeProps={{ "aria-current": "page" }}
+      >
         <place.icon className="i" aria-hidden="true" />
         {t(place.name)}
         {n !== undefined && n > 0 && (

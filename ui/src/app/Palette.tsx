@@ -31,8 +31,12 @@ export function Palette() {
         leftSection: <place.icon {...icon} />,
         onClick: () => go({ to: place.to }),
       })),
-    ...(mayDo(roles, OPERATE) ? [{ id: "plan", label: t("rollouts.new"), leftSection: <IconPlus {...icon} />, onClick: () => go({ to: "/rollouts/new" }) }] : []),
-    ...(mayDo(roles, RELEASE) ? [{ id: "propose", label: t("releases.new"), leftSection: <IconPlus {...icon} />, onClick: () => go({ to: "/releases/new" }) }] : []),
+    ...(mayDo(roles, OPERATE)
+      ? [{ id: "plan", label: t("rollouts.new"), leftSection: <IconPlus {...icon} />, onClick: () => go({ to: "/rollouts/new" }) }]
+      : []),
+    ...(mayDo(roles, RELEASE)
+      ? [{ id: "propose", label: t("releases.new"), leftSection: <IconPlus {...icon} />, onClick: () => go({ to: "/releases/new" }) }]
+      : []),
     { id: "unlock", label: t("vault.open"), leftSection: <IconLock {...icon} />, onClick: () => platform().openVault() },
     { id: "lock", label: t("vault.lock"), description: "Ctrl L", leftSection: <IconLock {...icon} />, onClick: () => lock.mutate({}) },
     { id: "dark", label: t("settings.dark"), leftSection: <IconMoon {...icon} />, onClick: () => settings.set({ scheme: "dark" }) },
@@ -63,7 +67,11 @@ export function Palette() {
       radius="lg"
       transitionProps={{ duration: 0 }}
       nothingFound={t("palette.none")}
-      searchProps={{ placeholder: t("palette.hint"), "aria-label": t("top.find"), leftSection: <IconSearch className="i" aria-hidden="true" /> }}
+      searchProps={{
+        placeholder: t("palette.hint"),
+        "aria-label": t("top.find"),
+        leftSection: <IconSearch className="i" aria-hidden="true" />,
+      }}
     />
   );
 }

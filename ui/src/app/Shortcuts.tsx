@@ -55,7 +55,15 @@ export function Shortcuts() {
     ...places.map((place): [string, string] => [`g ${place.key}`, t(place.name)]),
   ];
   return (
-    <Modal opened={open} onClose={() => setOpen(false)} title={t("keys.title")} size={560} centered transitionProps={{ duration: 0 }} closeButtonProps={{ "aria-label": t("act.close") }}>
+    <Modal
+      opened={open}
+      onClose={() => setOpen(false)}
+      title={t("keys.title")}
+      size={560}
+      centered
+      transitionProps={{ duration: 0 }}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
       <dl className="keysheet">
         {rows.map(([keys, name]) => (
           <div key={keys}>

@@ -27,14 +27,18 @@ export function TopBar({ status }: { status: HostStatus }) {
       {state === "connected" ? (
         <span className="t3">{t("top.mtls")}</span>
       ) : (
-        <span className="c-bad">{t(state === "connecting" ? "top.connecting" : "top.offline", { text: duration((now - instant(status.since)) / 1000) })}</span>
+        <span className="c-bad">
+          {t(state === "connecting" ? "top.connecting" : "top.offline", { text: duration((now - instant(status.since)) / 1000) })}
+        </span>
       )}
       {status.workspace?.kind === "training" && <span className="tag">{t("top.training")}</span>}
       <span className="sep" />
       <span className="nw" aria-live="off">
         {clockTime(now)} UTC{" "}
         <span className={away ? "c-warn" : "t3"}>
-          {t("top.offset", { text: `${offset < 0 ? "−" : "+"}${Math.abs(offset) < 60 ? `${Math.abs(offset).toFixed(2)} s` : duration(Math.abs(offset))}` })}
+          {t("top.offset", {
+            text: `${offset < 0 ? "−" : "+"}${Math.abs(offset) < 60 ? `${Math.abs(offset).toFixed(2)} s` : duration(Math.abs(offset))}`,
+          })}
         </span>
       </span>
       <span className="grow" />
@@ -58,7 +62,9 @@ function VaultChip({ status, now }: { status: HostStatus; now: number }) {
     <Link to="/vault" className="st">
       <Icon className="i i-14" aria-hidden="true" />
       {t(open ? "vault.unlocked" : status.vault === "locked" ? "vault.locked" : "vault.none")}
-      {open && status.vault_locks_at && <span className="t3">{t("vault.locksin", { text: duration((instant(status.vault_locks_at) - now) / 1000) })}</span>}
+      {open && status.vault_locks_at && (
+        <span className="t3">{t("vault.locksin", { text: duration((instant(status.vault_locks_at) - now) / 1000) })}</span>
+      )}
     </Link>
   );
 }

@@ -12,8 +12,8 @@ import { Propose } from "@/screens/Propose";
 import { Release } from "@/screens/Release";
 import { Releases } from "@/screens/Releases";
 import { Rollout } from "@/screens/Rollout";
-import { Rollouts } from "@/screens/Rollouts";
 import { RolloutPlanner } from "@/screens/RolloutPlanner";
+import { Rollouts } from "@/screens/Rollouts";
 import { Settings } from "@/screens/Settings";
 import { Sign } from "@/screens/Sign";
 import { Vault } from "@/screens/Vault";
@@ -29,7 +29,18 @@ const devices = createRoute({
   getParentRoute: () => root,
   path: "/devices",
   component: Devices,
-  validateSearch: (raw: Raw): Partial<{ q: string; model: string; version: string; state: DeviceState; kind: Kind; sort: "serial" | "model" | "version" | "last_seen"; desc: boolean; cols: string }> => ({
+  validateSearch: (
+    raw: Raw,
+  ): Partial<{
+    q: string;
+    model: string;
+    version: string;
+    state: DeviceState;
+    kind: Kind;
+    sort: "serial" | "model" | "version" | "last_seen";
+    desc: boolean;
+    cols: string;
+  }> => ({
     q: text(raw, "q"),
     model: text(raw, "model"),
     version: text(raw, "version"),
@@ -50,7 +61,11 @@ const links = createRoute({
   getParentRoute: () => root,
   path: "/links",
   component: Links,
-  validateSearch: (raw: Raw): { q?: string; show?: string; cols?: string } => ({ q: text(raw, "q"), show: text(raw, "show"), cols: text(raw, "cols") }),
+  validateSearch: (raw: Raw): { q?: string; show?: string; cols?: string } => ({
+    q: text(raw, "q"),
+    show: text(raw, "show"),
+    cols: text(raw, "cols"),
+  }),
 });
 const rollout = createRoute({
   getParentRoute: () => root,
@@ -62,7 +77,10 @@ const planner = createRoute({
   getParentRoute: () => root,
   path: "/rollouts/new",
   component: RolloutPlanner,
-  validateSearch: (raw: Raw): { release?: string; step?: number } => ({ release: text(raw, "release"), step: raw.step === undefined ? undefined : Number(raw.step) }),
+  validateSearch: (raw: Raw): { release?: string; step?: number } => ({
+    release: text(raw, "release"),
+    step: raw.step === undefined ? undefined : Number(raw.step),
+  }),
 });
 const releases = createRoute({
   getParentRoute: () => root,
@@ -77,31 +95,31 @@ const release = createRoute({
   validateSearch: (raw: Raw): { tab?: string } => ({ tab: text(raw, "tab") }),
 });
 
-export const router = createRouter({
-  history: createHashHistory(),
-  routeTree: root.addChildren([
-    at("/", Overview),
-    devices,
-    device,
-    at("/rollouts", Rollouts),
-    planner,
-    rollout,
-    links,
-    releases,
-    at("/releases/new", Propose),
-    release,
-    at("/releases/$id/sign", Sign),
-    at("/keys", Keys),
-    at("/inbox", Inbox),
-    at("/vault", Vault),
-    at("/audit", Audit),
-    at("/settings", Settings),
-    at("/first-run", () => null),
-  ]),
-});
+const routeTree = root.addChildren([
+  at("/", Overview),
+  devices,
+  device,
+  at("/rollouts", Rollouts),
+  planner,
+  rollout,
+  links,
+  releases,
+  at("/releases/new", Propose),
+  release,
+  at("/requests/$id", Sign),
+  at("/keys", Keys),
+  at("/inbox", Inbox),
+  at("/vault", Vault),
+  at("/audit", Audit),
+  at("/settings", Settings),
+  at("/first-run", () => null),
+]);
+
+/** The routes over the address's hash: filters, order and tabs live there. */
+export const makeRouter = () => createRouter({ history: createHashHistory(), routeTree });
 
 declare module "@tanstack/react-router" {
   interface Register {
-    router: typeof router;
+    router: ReturnType<typeof makeRouter>;
   }
 }

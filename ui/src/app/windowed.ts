@@ -6,7 +6,10 @@ import type { Window } from "@/platform/needs";
 const size = 200;
 
 /** Rows by place: loads the windows of the rows that are looked at, and keeps the total. */
-export function useWindowed<Row, Extra extends object>(name: "device.window" | "link.window", filter: object): {
+export function useWindowed<Row, Extra extends object>(
+  name: "device.window" | "link.window",
+  filter: object,
+): {
   total: number;
   first: (Window<Row> & Extra) | undefined;
   rowAt: (index: number) => Row | undefined;
@@ -21,7 +24,8 @@ export function useWindowed<Row, Extra extends object>(name: "device.window" | "
   const answers = useQueries({
     queries: pages.map((page) => ({
       queryKey: [name, { ...filter, offset: page * size, limit: size }],
-      queryFn: () => platform().call(name, { ...filter, offset: page * size, limit: size } as never) as unknown as Promise<Window<Row> & Extra>,
+      queryFn: () =>
+        platform().call(name, { ...filter, offset: page * size, limit: size } as never) as unknown as Promise<Window<Row> & Extra>,
     })),
   });
   const kept = useRef<Window<Row> & Extra>(undefined);

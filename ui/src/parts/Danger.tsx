@@ -61,7 +61,15 @@ export function Danger({ open, title, act, preview, commit, close, ask, calm, ch
   const ready = !!seen && !busy && (!ask || (ask.mustBe ? words === ask.mustBe : words.trim() !== ""));
 
   return (
-    <Modal opened={open} onClose={close} title={title} size={520} centered transitionProps={{ duration: 0 }} closeButtonProps={{ "aria-label": t("act.close") }}>
+    <Modal
+      opened={open}
+      onClose={close}
+      title={title}
+      size={520}
+      centered
+      transitionProps={{ duration: 0 }}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
       {error && <Failure error={error} retry={load} />}
       {!seen && !error && <Loading rows={3} />}
       {seen && (

@@ -50,7 +50,10 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
   const wantFocus = useRef(false);
 
   const columnVisibility = useMemo(() => Object.fromEntries((hidden ?? nothing).map((id) => [id, false])), [hidden]);
-  const defs = useMemo(() => columns.map((column) => ({ id: column.id, header: column.name ?? column.id, accessorFn: (row: Row) => row })), [columns]);
+  const defs = useMemo(
+    () => columns.map((column) => ({ id: column.id, header: column.name ?? column.id, accessorFn: (row: Row) => row })),
+    [columns],
+  );
   const table = useTable({ features, columns: defs, data: nothing as Row[], state: { columnVisibility } });
   const byId = new Map(columns.map((column) => [column.id, column]));
   const shown = table
@@ -114,38 +117,54 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
     onSelect(next);
   };
   const page = Math.max(1, Math.floor(viewportOf() / rowHeight) - 1);
-  const moves: Record<string, () => void> = {
-    ArrowDown: () => go(cursor + 1),
-    j: () => go(cursor + 1),
-    ArrowUp: () => go(cursor - 1),
-    k: () => go(cursor - 1),
-    PageDown: () => go(cursor + page),
-    PageUp: () => go(cursor - page),
-    Home: () => go(0),
-    End: () => go(total - 1),
-    " ": () => toggle(cursor),
-    Enter: () => {
-      const row = rowAt(cursor);
-      if (row) onOpen?.(row);
-    },
-    Escape: () => onSelect?.(new Set()),
+  const place = (key: string): number | undefined => {
+    switch (key) {
+      case "ArrowDown":
+      case "j":
+        return cursor + 1;
+      case "ArrowUp":
+      case "k":
+        return cursor - 1;
+      case "PageDown":
+        return cursor + page;
+      case "PageUp":
+        return cursor - page;
+      case "Home":
+        return 0;
+      case "End":
+        return total - 1;
+      default:
+        return undefined;
+    }
   };
   const onKey = (event: KeyboardEvent) => {
-    const move = moves[event.key];
-    if (!move || event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof HTMLElement && event.target.matches("input, button") && event.key !== "Escape") return;
+    const to = place(event.key);
+    const row = rowAt(cursor);
+    if (to !== undefined) go(to);
+    else if (event.key === " ") toggle(cursor);
+    else if (event.key === "Enter" && row) onOpen?.(row);
+    else if (event.key === "Escape") onSelect?.(new Set());
+    else return;
     event.preventDefault();
-    move();
   };
 
-  const template = `${onSelect ? "40px " : ""}${shown.map((column) => (column.width === "1fr" ? "minmax(120px, 1fr)" : `${column.width}px`)).join(" ")}`;
+  const template = `${onSelect ? "20px " : ""}${shown.map((column) => (column.width === "1fr" ? "minmax(96px, 1fr)" : `${column.width}px`)).join(" ")}`;
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a native table cannot hold a window of a million rows
-    <div className="grid" role="grid" tabIndex={-1} aria-label={label} aria-rowcount={total + 1} aria-colcount={shown.length} aria-busy={busy} aria-multiselectable={!!onSelect} onKeyDown={onKey}>
-      {/* biome-ignore lint/a11y/useSemanticElements: as above */}
+    <div
+      className="grid"
+      role="grid"
+      tabIndex={-1}
+      aria-label={label}
+      aria-rowcount={total + 1}
+      aria-colcount={shown.length}
+      aria-busy={busy}
+      aria-multiselectable={!!onSelect}
+      onKeyDown={onKey}
+    >
       <div className="gridhead" role="row" tabIndex={-1} aria-rowindex={1} style={{ gridTemplateColumns: template }}>
         {onSelect && (
-          // biome-ignore lint/a11y/useSemanticElements: as above
-          // biome-ignore lint/a11y/useFocusableInteractive: focus roves over rows
           <span role="columnheader" className="gc">
             <span className="sr">{t("grid.select")}</span>
           </span>
@@ -153,9 +172,12 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
         {shown.map((column) => {
           const sorted = sort && column.sort === sort.by;
           return (
-            // biome-ignore lint/a11y/useSemanticElements: as above
-            // biome-ignore lint/a11y/useFocusableInteractive: focus roves over rows
-            <span key={column.id} role="columnheader" className={`gc ${column.right ? "r" : ""}`} aria-sort={sorted ? (sort.descending ? "descending" : "ascending") : undefined}>
+            <span
+              key={column.id}
+              role="columnheader"
+              className={`gc ${column.right ? "r" : ""}`}
+              aria-sort={sorted ? (sort.descending ? "descending" : "ascending") : undefined}
+            >
               {column.sort && onSort ? (
                 <button type="button" className="sorter" onClick={() => onSort(column.sort ?? "", sorted ? !sort.descending : false)}>
                   {column.head}
@@ -175,7 +197,6 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
             const id = row ? idOf(row) : undefined;
             const on = id !== undefined && selected?.has(id);
             return (
-              // biome-ignore lint/a11y/useSemanticElements: as above
               <div
                 key={item.index}
                 role="row"
@@ -195,7 +216,13 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
               >
                 {onSelect && (
                   <span role="gridcell" className="gc">
-                    <input type="checkbox" tabIndex={-1} checked={!!on} aria-label={t("grid.selectrow", { row: id ?? "" })} onChange={() => toggle(item.index)} />
+                    <input
+                      type="checkbox"
+                      tabIndex={-1}
+                      checked={!!on}
+                      aria-label={t("grid.selectrow", { row: id ?? "" })}
+                      onChange={() => toggle(item.index)}
+                    />
                   </span>
                 )}
                 {shown.map((column) => (

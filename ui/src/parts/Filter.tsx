@@ -23,7 +23,7 @@ export function Filter({ value, set, label }: { value: string; set: (value: stri
         onChange={(event) => setText(event.target.value)}
         onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
       />
-      <kbd aria-hidden="true">/</kbd>
+      <kbd>/</kbd>
     </span>
   );
 }

@@ -7,11 +7,16 @@ const order: Kind[] = ["ok", "run", "idle", "warn", "bad"];
 const pitch = 8;
 const deep = 11;
 
+const apart = 3;
+const narrowest = 7;
+
 /** How many devices one dot stands for so that the field fits its width. */
-export const perDot = (devices: number, models: number, width: number): number => {
-  const room = Math.max(1, (Math.floor(width / pitch) - models * 6) * deep);
-  for (let scale = devices <= 600 ? 1 : 10; ; scale *= 10) {
-    for (const step of [1, 2, 5]) if (devices / (scale * step) <= room) return scale * step;
+export const perDot = (models: number[], width: number): number => {
+  const room = Math.floor(width / pitch);
+  const columns = (per: number) =>
+    models.reduce((sum, n) => sum + Math.max(narrowest, Math.ceil(n / per / deep + 0.3)), apart * Math.max(0, models.length - 1));
+  for (let scale = 1; ; scale *= 10) {
+    for (const step of [1, 2, 5]) if (columns(scale * step) <= room || scale > 1e6) return scale * step;
   }
 };
 
@@ -21,7 +26,7 @@ export function FleetField({ models, age }: { models: Overview["models"]; age: s
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1038);
   useLayoutEffect(() => {
-    const measure = () => box.current && box.current.clientWidth > 0 && setWidth(box.current.clientWidth);
+    const measure = () => box.current && box.current.clientWidth > 0 && setWidth(box.current.clientWidth - 24);
     measure();
     const watch = new ResizeObserver(measure);
     if (box.current) watch.observe(box.current);
@@ -29,13 +34,18 @@ export function FleetField({ models, age }: { models: Overview["models"]; age: s
   }, []);
   const sum = (states: Record<Kind, number>) => order.reduce((n, kind) => n + states[kind], 0);
   const devices = models.reduce((n, model) => n + sum(model.states), 0);
-  const scale = perDot(devices, models.length, width);
+  const scale = perDot(
+    models.map((model) => sum(model.states)),
+    width,
+  );
   let x = 4;
   const groups = models.map((model) => {
-    const dots = order.flatMap((kind) => Array.from({ length: Math.round(model.states[kind] / scale) || (model.states[kind] > 0 ? 1 : 0) }, () => kind));
+    const dots = order.flatMap((kind) =>
+      Array.from({ length: Math.round(model.states[kind] / scale) || (model.states[kind] > 0 ? 1 : 0) }, () => kind),
+    );
     const left = x;
-    const wide = Math.max(Math.ceil(dots.length / deep), 7);
-    x += (wide + 4) * pitch;
+    const wide = Math.max(Math.ceil(dots.length / deep), narrowest);
+    x += (wide + apart) * pitch;
     const paths = order
       .map((kind) => ({
         kind,
@@ -47,7 +57,13 @@ export function FleetField({ models, age }: { models: Overview["models"]; age: s
   const said = models.map((model) => `${model.model} ${count(sum(model.states))}`).join(", ");
   return (
     <div ref={box} className="fieldbox">
-      <svg className="fleet chart" width="100%" height="110" role="img" aria-label={t("field.label", { devices: count(devices), per: scale, models: said })}>
+      <svg
+        className="fleet chart"
+        width="100%"
+        height="110"
+        role="img"
+        aria-label={t("field.label", { devices: count(devices), per: scale, models: said })}
+      >
         {groups.map(({ model, left, paths }) => (
           <g key={model.model}>
             <text x={left - 3} y="11">

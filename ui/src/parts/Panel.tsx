@@ -1,7 +1,19 @@
 import type { ReactNode } from "react";
 
 /** A panel with its head. No panel stands inside a panel. */
-export const Panel = ({ title, note, tail, children, grow }: { title?: ReactNode; note?: ReactNode; tail?: ReactNode; children: ReactNode; grow?: boolean }) => (
+export const Panel = ({
+  title,
+  note,
+  tail,
+  children,
+  grow,
+}: {
+  title?: ReactNode;
+  note?: ReactNode;
+  tail?: ReactNode;
+  children: ReactNode;
+  grow?: boolean;
+}) => (
   <section className={`panel ${grow ? "grow" : ""}`}>
     {title !== undefined && (
       <div className="ph">

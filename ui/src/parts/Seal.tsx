@@ -18,12 +18,30 @@ export function shares(n: number): string[] {
     const from = (k * 6) / n + gap;
     const to = ((k + 1) * 6) / n - gap;
     const stops = [from, ...Array.from({ length: 13 }, (_, i) => i).filter((i) => i > from && i < to), to];
-    return `M${stops.map((t) => at(t).map((v) => v.toFixed(2)).join(" ")).join("L")}${n === 1 ? "z" : ""}`;
+    return `M${stops
+      .map((t) =>
+        at(t)
+          .map((v) => v.toFixed(2))
+          .join(" "),
+      )
+      .join("L")}${n === 1 ? "z" : ""}`;
   });
 }
 
 /** Shares close around one device: signed, yours, missing. The core lights when the threshold is met. */
-export const Seal = ({ parts, met, size = 80, raised, label }: { parts: Share[]; met: boolean; size?: number; raised?: boolean; label: string }) => (
+export const Seal = ({
+  parts,
+  met,
+  size = 80,
+  raised,
+  label,
+}: {
+  parts: Share[];
+  met: boolean;
+  size?: number;
+  raised?: boolean;
+  label: string;
+}) => (
   <svg className="seal" width={size} height={size} viewBox={raised ? "0 -3 24 27" : "0 0 24 24"} role="img" aria-label={label}>
     {shares(parts.length).map((d, i) => (
       <path

@@ -15,7 +15,16 @@ export function Tabs<T extends string>({ tabs, on, set, label }: { tabs: [T, Rea
   return (
     <div className="tabs" role="tablist" aria-label={label} onKeyDown={move}>
       {tabs.map(([id, name]) => (
-        <button key={id} id={`tab-${id}`} type="button" role="tab" aria-selected={id === on} aria-controls="tabpanel" tabIndex={id === on ? 0 : -1} onClick={() => set(id)}>
+        <button
+          key={id}
+          id={`tab-${id}`}
+          type="button"
+          role="tab"
+          aria-selected={id === on}
+          aria-controls="tabpanel"
+          tabIndex={id === on ? 0 : -1}
+          onClick={() => set(id)}
+        >
           {name}
         </button>
       ))}

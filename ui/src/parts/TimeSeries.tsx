@@ -48,19 +48,32 @@ export function TimeSeries({ label, times, series, height, value, events, thresh
         ms: 1,
         legend: { show: false },
         cursor: { show: false },
-        padding: [events?.length ? 16 : 8, 14, 0, 0],
+        padding: [events?.length ? 18 : 8, 14, axis ? 0 : 8, 0],
         axes: [
-          { ...line, show: axis, size: 22, gap: 4, grid: { show: false }, space: 70, values: (_, ticks) => ticks.map((tick) => clockTime(tick).slice(0, 5)) },
-          { ...line, size: 44, gap: 6, space: 24, values: (_, ticks) => ticks.map(value) },
+          {
+            ...line,
+            show: axis,
+            size: 22,
+            gap: 4,
+            grid: { show: false },
+            space: 70,
+            values: (_, ticks) => ticks.map((tick) => clockTime(tick).slice(0, 5)),
+          },
+          { ...line, size: 44, gap: 6, space: 18, values: (_, ticks) => ticks.map(value) },
         ],
         scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(high, threshold ? threshold.value * 1.25 : 0, 1e-9) * 1.04] } },
-        series: [{}, ...series.map((one) => ({ label: one.name, stroke: token(one.token), width: 1.5, points: { show: false }, spanGaps: false }))],
+        series: [
+          {},
+          ...series.map((one) => ({ label: one.name, stroke: token(one.token), width: 1.5, points: { show: false }, spanGaps: false })),
+        ],
         hooks: {
           draw: [
             (u) => {
               const { ctx, bbox } = u;
               const px = devicePixelRatio;
               ctx.save();
+              ctx.textAlign = "left";
+              ctx.textBaseline = "alphabetic";
               ctx.font = `${11 * px}px ${token("font-ui") || "sans-serif"}`;
               ctx.lineWidth = px;
               for (const event of events ?? []) {

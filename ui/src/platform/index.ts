@@ -25,9 +25,9 @@ export const platform = (): Platform => {
 };
 
 /** Puts another in its place, for tests. */
-export const usePlatform = (other: Platform): void => {
+export const replacePlatform = (other: Platform): void => {
   chosen = other;
 };
 
-export { CallError } from "./platform";
 export type { HostEvent, Name, Platform, Request, Response } from "./platform";
+export { CallError } from "./platform";

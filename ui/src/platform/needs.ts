@@ -6,6 +6,7 @@ import type { LinkState } from "@/generated/LinkState";
 import type { Nothing } from "@/generated/Nothing";
 import type { ReleaseId } from "@/generated/ReleaseId";
 import type { ReleaseName } from "@/generated/ReleaseName";
+import type { RequestId } from "@/generated/RequestId";
 import type { Role } from "@/generated/Role";
 import type { RolloutId } from "@/generated/RolloutId";
 import type { RolloutName } from "@/generated/RolloutName";
@@ -41,14 +42,6 @@ export interface Needs {
   "rollout.failures": { request: RolloutName; response: { rows: FailureCluster[] } };
   /** The checks that the app made when an artifact was proposed, and the change against the metadata in force. */
   "release.checks": { request: ReleaseName; response: { rows: ReleaseCheck[] } };
-  "release.diff": { request: ReleaseName; response: { rows: DiffLine[]; unchanged: number } };
-  /** Key holders of the targets role and what each has done for one release. */
-  "release.holders": { request: ReleaseName; response: { threshold: number; rows: Holder[] } };
-  /** Writes the signing request to a file for a vault without a network; takes the signature back. */
-  "release.export": { request: { release: ReleaseId; file: string }; response: { digest: string; words: string[] } };
-  "release.import": { request: { release: ReleaseId; file: string }; response: { signatures: number; threshold: number } };
-  /** What a vault would sign, said by Rust from the bytes themselves. Only the vault window may ask. */
-  "vault.subject": { request: ReleaseName; response: SigningSubject };
   /** Keys and metadata with an end, soonest first. */
   "fleet.calendar": { request: Nothing; response: { rows: Expiry[] } };
   /** Looks through the audit trail's hash chain. */
@@ -209,39 +202,6 @@ export interface ReleaseCheck {
   detail: string;
 }
 
-export interface DiffLine {
-  side: "add" | "remove" | "same";
-  field: string;
-  value: string;
-  note?: string;
-}
-
-export interface Holder {
-  name: string;
-  key_id: string;
-  you: boolean;
-  expires_at: UnixTime;
-  signed_at?: UnixTime;
-  asked_at?: UnixTime;
-}
-
-export interface SigningSubject {
-  release: ReleaseId;
-  version: string;
-  model: string;
-  hardware_revisions: string[];
-  artifact: string;
-  length: number;
-  digest: string;
-  security_counter: number;
-  targets_version: number;
-  expires_at: UnixTime;
-  bytes: number;
-  words: string[];
-  signatures: number;
-  threshold: number;
-}
-
 export interface Expiry {
   what: "root" | "targets" | "key" | "certificates" | "revocation_list";
   name: string;
@@ -267,6 +227,7 @@ export interface InboxRow {
   detail: string;
   at: UnixTime;
   state: Kind;
+  request?: RequestId;
   release?: ReleaseId;
   rollout?: RolloutId;
   device?: string;

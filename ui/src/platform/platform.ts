@@ -30,8 +30,8 @@ export interface Platform {
   call<N extends Name>(name: N, request: Request<N>): Promise<Response<N>>;
   /** Listens until the returned function is called. */
   events(listener: (event: HostEvent) => void): () => void;
-  /** Brings the vault window up, at a release to sign if one is named. */
-  openVault(release?: string): Promise<void>;
+  /** Brings the vault window up, at a request to sign if one is named. */
+  openVault(request?: string): Promise<void>;
   /** Lets a person choose a file to read, or a place to write; none if they closed the dialog or the host has no dialogs. */
   pickFile(save?: string): Promise<string | undefined>;
 }

@@ -32,16 +32,39 @@ export function Audit() {
   });
   const all = useMemo(() => pages.data?.pages.flatMap((page) => page.rows) ?? [], [pages.data]);
   const wanted = text.toLowerCase();
-  const rows = useMemo(() => all.filter((row) => `${row.actor} ${row.action} ${row.subject} ${row.reason}`.toLowerCase().includes(wanted)), [all, wanted]);
+  const rows = useMemo(
+    () => all.filter((row) => `${row.actor} ${row.action} ${row.subject} ${row.reason}`.toLowerCase().includes(wanted)),
+    [all, wanted],
+  );
   const columns = useMemo<Column<AuditRow>[]>(
     () => [
       { id: "number", head: t("audit.entry"), width: 72, right: true, cell: (row) => <span className="t2">{count(row.number)}</span> },
       { id: "at", head: t("audit.at"), width: 148, cell: (row) => <span className="t2">{row.at.slice(0, 19).replace("T", " ")}</span> },
       { id: "actor", head: t("audit.actor"), width: 140, cell: (row) => row.actor },
       { id: "action", head: t("audit.action"), width: 140, cell: (row) => <span className="mono">{row.action}</span> },
-      { id: "subject", head: t("audit.subject"), width: 150, cell: (row) => <span className="mono t2" title={row.subject}>{cutId(row.subject)}</span> },
+      {
+        id: "subject",
+        head: t("audit.subject"),
+        width: 150,
+        cell: (row) => (
+          <span className="mono t2" title={row.subject}>
+            {cutId(row.subject)}
+          </span>
+        ),
+      },
       { id: "reason", head: t("audit.reason"), width: "1fr", cell: (row) => <span className="t2">{row.reason}</span> },
-      { id: "age", head: "", name: t("col.age"), width: 96, right: true, cell: (row) => <span className="t3"><Age at={row.at} /></span> },
+      {
+        id: "age",
+        head: "",
+        name: t("col.age"),
+        width: 96,
+        right: true,
+        cell: (row) => (
+          <span className="t3">
+            <Age at={row.at} />
+          </span>
+        ),
+      },
     ],
     [t],
   );
@@ -56,8 +79,17 @@ export function Audit() {
     <>
       <Head
         title={t("place.audit")}
-        state={chain.data && <State kind={chain.data.intact ? "ok" : "bad"} pill>{t(chain.data.intact ? "audit.verified" : "audit.broken", { n: count(chain.data.checked_to) })}</State>}
-        meta={[t("audit.about"), ...(chain.data?.cosigned_by.length ? [t("audit.cosigned", { who: chain.data.cosigned_by.join(", ") })] : [])]}
+        state={
+          chain.data && (
+            <State kind={chain.data.intact ? "ok" : "bad"} pill>
+              {t(chain.data.intact ? "audit.verified" : "audit.broken", { n: count(chain.data.checked_to) })}
+            </State>
+          )
+        }
+        meta={[
+          t("audit.about"),
+          ...(chain.data?.cosigned_by.length ? [t("audit.cosigned", { who: chain.data.cosigned_by.join(", ") })] : []),
+        ]}
         acts={
           <Button size="lg" icon={<IconFileExport className="i" />} denied={denied} disabled={rows.length === 0} onClick={save}>
             {t("audit.export")}
@@ -74,9 +106,17 @@ export function Audit() {
               <span className="grow" />
               <span className="t3 s12">{t("audit.loaded", { n: count(all.length) })}</span>
             </div>
-            {pages.error && <div className="pb"><Failure error={pages.error} retry={() => pages.refetch()} /></div>}
+            {pages.error && (
+              <div className="pb">
+                <Failure error={pages.error} retry={() => pages.refetch()} />
+              </div>
+            )}
             {!pages.data && !pages.error && <Loading />}
-            {pages.data && rows.length === 0 && <Empty act={text ? <Button onClick={() => setText("")}>{t("list.clear")}</Button> : undefined}>{text ? t("list.nomatch") : t("audit.none")}</Empty>}
+            {pages.data && rows.length === 0 && (
+              <Empty act={text ? <Button onClick={() => setText("")}>{t("list.clear")}</Button> : undefined}>
+                {text ? t("list.nomatch") : t("audit.none")}
+              </Empty>
+            )}
             {rows.length > 0 && (
               <DataGrid
                 label={t("place.audit")}

@@ -16,7 +16,17 @@ import { useWord } from "./causes";
 import { deploymentKind, sum } from "./kinds";
 
 const route = getRouteApi("/rollouts/$id");
-const first: DeploymentState[] = ["failed", "rolled_back", "rejected", "timed_out", "downloading", "installing", "confirming", "queued", "succeeded"];
+const first: DeploymentState[] = [
+  "failed",
+  "rolled_back",
+  "rejected",
+  "timed_out",
+  "downloading",
+  "installing",
+  "confirming",
+  "queued",
+  "succeeded",
+];
 
 /** The devices of a rollout and where each stands, in pages. */
 export function Deployments({ detail }: { detail: RolloutDetail }) {
@@ -26,11 +36,15 @@ export function Deployments({ detail }: { detail: RolloutDetail }) {
   const { id } = route.useParams();
   const search = route.useSearch();
   const present = first.filter((state) => detail.row.counts[state]);
-  const wanted = search.state === "bad" ? (present.find((state) => deploymentKind[state] === "bad") ?? undefined) : (search.state as DeploymentState | undefined);
+  const wanted =
+    search.state === "bad"
+      ? (present.find((state) => deploymentKind[state] === "bad") ?? undefined)
+      : (search.state as DeploymentState | undefined);
   const set = (state?: DeploymentState) => go({ to: "/rollouts/$id", params: { id }, search: { state }, replace: true });
   const pages = useInfiniteQuery({
     queryKey: ["rollout.deployments", id, wanted],
-    queryFn: ({ pageParam }) => platform().call("rollout.deployments", { rollout: id, state: wanted, page: { after: pageParam, limit: 200 } }),
+    queryFn: ({ pageParam }) =>
+      platform().call("rollout.deployments", { rollout: id, state: wanted, page: { after: pageParam, limit: 200 } }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next,
   });
@@ -38,14 +52,42 @@ export function Deployments({ detail }: { detail: RolloutDetail }) {
   const total = wanted ? (detail.row.counts[wanted] ?? 0) : sum(detail.row.counts);
   const columns = useMemo<Column<DeploymentRow>[]>(
     () => [
-      { id: "state", head: t("col.state"), width: 140, cell: (row) => <State kind={deploymentKind[row.state]}>{t(`deployment.${row.state}`)}</State> },
+      {
+        id: "state",
+        head: t("col.state"),
+        width: 140,
+        cell: (row) => <State kind={deploymentKind[row.state]}>{t(`deployment.${row.state}`)}</State>,
+      },
       { id: "device", head: t("col.device"), width: 132, cell: (row) => <span className="mono">{row.serial}</span> },
       { id: "phase", head: t("col.phase"), width: 56, right: true, cell: (row) => <span className="t2">{row.phase + 1}</span> },
       { id: "tries", head: t("col.tries"), width: 56, right: true, cell: (row) => <span className="t2">{row.attempts}</span> },
-      { id: "served", head: t("col.downloaded"), width: 136, right: true, cell: (row) => <span className="t2">{row.served_bytes > 0 ? served(row.served_bytes, row.total_bytes, t("unit.of")) : "–"}</span> },
+      {
+        id: "served",
+        head: t("col.downloaded"),
+        width: 136,
+        right: true,
+        cell: (row) => <span className="t2">{row.served_bytes > 0 ? served(row.served_bytes, row.total_bytes, t("unit.of")) : "–"}</span>,
+      },
       { id: "detail", head: t("col.detail"), width: "1fr", cell: (row) => <span className="t2">{row.code && cause(row.code)}</span> },
-      { id: "changed", head: t("col.changed"), width: 84, right: true, cell: (row) => <span className="t2">{row.changed_at.slice(11, 19)}</span> },
-      { id: "age", head: "", name: t("col.age"), width: 100, right: true, cell: (row) => <span className="t3"><Age at={row.changed_at} /></span> },
+      {
+        id: "changed",
+        head: t("col.changed"),
+        width: 84,
+        right: true,
+        cell: (row) => <span className="t2">{row.changed_at.slice(11, 19)}</span>,
+      },
+      {
+        id: "age",
+        head: "",
+        name: t("col.age"),
+        width: 100,
+        right: true,
+        cell: (row) => (
+          <span className="t3">
+            <Age at={row.changed_at} />
+          </span>
+        ),
+      },
     ],
     [t, cause],
   );
@@ -55,11 +97,22 @@ export function Deployments({ detail }: { detail: RolloutDetail }) {
         <div className="chips">
           <Chip on={!wanted} set={() => set()} name={t("list.all")} n={sum(detail.row.counts)} />
           {present.map((state) => (
-            <Chip key={state} on={wanted === state} set={() => set(state)} kind={deploymentKind[state]} name={t(`deployment.${state}`)} n={detail.row.counts[state]} />
+            <Chip
+              key={state}
+              on={wanted === state}
+              set={() => set(state)}
+              kind={deploymentKind[state]}
+              name={t(`deployment.${state}`)}
+              n={detail.row.counts[state]}
+            />
           ))}
         </div>
       </div>
-      {pages.error && <div className="pb"><Failure error={pages.error} retry={() => pages.refetch()} /></div>}
+      {pages.error && (
+        <div className="pb">
+          <Failure error={pages.error} retry={() => pages.refetch()} />
+        </div>
+      )}
       {!pages.data && !pages.error && <Loading rows={5} />}
       {pages.data && total === 0 && <Empty>{t("list.nomatch")}</Empty>}
       {pages.data && total > 0 && (

@@ -1,4 +1,4 @@
-import { IconCode, IconCpu, IconCertificate } from "@tabler/icons-react";
+import { IconCertificate, IconCode, IconCpu } from "@tabler/icons-react";
 import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -39,19 +39,29 @@ export function Device() {
   const reissue = useOrder("link.reissue");
   const [revoking, revoke] = useState(false);
   const link = links.data?.rows.find((one) => one.state === "active" || one.state === "issued");
-  if (!detail.data) return <div className="body">{detail.error ? <Failure error={detail.error} retry={() => detail.refetch()} /> : <Loading rows={10} />}</div>;
+  if (!detail.data)
+    return (
+      <div className="body">{detail.error ? <Failure error={detail.error} retry={() => detail.refetch()} /> : <Loading rows={10} />}</div>
+    );
   const { row } = detail.data;
   const now = line.data?.rows.find((one) => one.id === id);
   const version = row.components[0]?.version;
   const kind = row.state === "active" ? (now?.kind ?? "idle") : "bad";
-  const state = row.state === "active" ? (now?.deployment ? `${t(`deployment.${now.deployment}`)}${now.wanted ? ` ${now.wanted}` : ""}` : t(`kind.${kind}`)) : t(`device.${row.state}`);
+  const state =
+    row.state === "active"
+      ? now?.deployment
+        ? `${t(`deployment.${now.deployment}`)}${now.wanted ? ` ${now.wanted}` : ""}`
+        : t(`kind.${kind}`)
+      : t(`device.${row.state}`);
   return (
     <>
       <Head
         title={<span className="mono">{row.serial}</span>}
         state={
           <>
-            <State kind={kind} pill>{state}</State>
+            <State kind={kind} pill>
+              {state}
+            </State>
             {version && (
               <span className="mono">
                 {version}
@@ -67,7 +77,11 @@ export function Device() {
           detail.data.station,
           <span key="seen" className="row gap4">
             <State kind={row.connectivity === "offline" ? "idle" : "ok"}>{t(`connectivity.${row.connectivity}`)}</State>
-            {row.last_seen_at && <span className="t3">{t("device.seen")} <Age at={row.last_seen_at} /></span>}
+            {row.last_seen_at && (
+              <span className="t3">
+                {t("device.seen")} <Age at={row.last_seen_at} />
+              </span>
+            )}
           </span>,
         ]}
         acts={
@@ -89,7 +103,12 @@ export function Device() {
         set={(next) => go({ to: "/devices/$id", params: { id }, search: { tab: next }, replace: true })}
         tabs={[
           ["timeline", t("device.timeline")],
-          ["deployments", <>{t("device.deployments")} <span className="t3">{detail.data.deployments.length}</span></>],
+          [
+            "deployments",
+            <>
+              {t("device.deployments")} <span className="t3">{detail.data.deployments.length}</span>
+            </>,
+          ],
           ["certificate", t("device.certificate")],
           ["inventory", t("device.inventory")],
         ]}
@@ -111,10 +130,20 @@ export function Device() {
                 <Facts
                   rows={[
                     [t("col.link"), <Id key="i" id={link.id} short copy />],
-                    [t("col.ends"), <>{link.expires_at.slice(11, 19)} UTC <span className="t3">{t("device.servertime")}</span></>],
+                    [
+                      t("col.ends"),
+                      <>
+                        {link.expires_at.slice(11, 19)} UTC <span className="t3">{t("device.servertime")}</span>
+                      </>,
+                    ],
                     [t("col.served"), t("device.bytes", { part: count(link.served_bytes), whole: count(link.total_bytes) })],
                     [t("col.tries"), link.attempts],
-                    [t("col.state"), <State key="s" kind={linkKind(link, Date.now()).kind}>{t(`link.${linkKind(link, Date.now()).word}`)}</State>],
+                    [
+                      t("col.state"),
+                      <State key="s" kind={linkKind(link, Date.now()).kind}>
+                        {t(`link.${linkKind(link, Date.now()).word}`)}
+                      </State>,
+                    ],
                   ]}
                 />
               </div>
@@ -130,7 +159,11 @@ export function Device() {
         act={t("device.revokeact", { serial: row.serial })}
         ask={{ label: t("act.reason") }}
         preview={() => platform().call("device.revoke_preview", { device: id })}
-        commit={(token, reason) => platform().call("device.revoke", { device: id, reason, token }).then(() => detail.refetch())}
+        commit={(token, reason) =>
+          platform()
+            .call("device.revoke", { device: id, reason, token })
+            .then(() => detail.refetch())
+        }
       />
     </>
   );
@@ -164,7 +197,20 @@ function Why({ id }: { id: string }) {
 }
 
 const groups: Record<string, string[]> = {
-  update: ["offered", "downloading", "downloaded", "download_resumed", "installing", "rebooting", "confirming", "succeeded", "failed", "rolled_back", "rejected", "timed_out"],
+  update: [
+    "offered",
+    "downloading",
+    "downloaded",
+    "download_resumed",
+    "installing",
+    "rebooting",
+    "confirming",
+    "succeeded",
+    "failed",
+    "rolled_back",
+    "rejected",
+    "timed_out",
+  ],
   link: ["link_issued", "link_expired", "link_reissued", "connection_lost", "link_consumed"],
   certificate: ["enrolled", "certificate_renewed", "revoked", "rekeyed"],
 };
@@ -191,7 +237,12 @@ function Timeline({ id }: { id: string }) {
         <div className="chips">
           <Chip on={!only} set={() => setOnly(undefined)} name={t("list.all")} />
           {Object.keys(groups).map((group) => (
-            <Chip key={group} on={only === group} set={() => setOnly(group)} name={t(`device.group.${group as "update" | "link" | "certificate"}`)} />
+            <Chip
+              key={group}
+              on={only === group}
+              set={() => setOnly(group)}
+              name={t(`device.group.${group as "update" | "link" | "certificate"}`)}
+            />
           ))}
         </div>
         <span className="grow" />
@@ -202,14 +253,17 @@ function Timeline({ id }: { id: string }) {
           const rows = page.rows.filter((entry) => !only || groups[only]?.includes(entry.kind));
           return (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
-            <div className="scrollin" tabIndex={0} role="region" aria-label={t("device.timeline")}>
+            <section className="scrollin" tabIndex={0} aria-label={t("device.timeline")}>
               <ol className="tl">
                 {rows.map((entry, i) => {
                   const before = rows[i - 1];
                   const turned = before && day(instant(before.at)) === day(now) && day(instant(entry.at)) !== day(now);
                   return (
-                    // biome-ignore lint/suspicious/noArrayIndexKey: two entries may be alike
-                    <li key={`${entry.at} ${entry.kind} ${i}`} className={`${i === 0 ? "hot" : ""} ${i === rows.length - 1 ? "end" : ""} ${turned ? "turned" : ""}`}>
+                    <li
+                      // biome-ignore lint/suspicious/noArrayIndexKey: two entries may be alike
+                      key={`${entry.at} ${entry.kind} ${i}`}
+                      className={`${i === 0 ? "hot" : ""} ${i === rows.length - 1 ? "end" : ""} ${turned ? "turned" : ""}`}
+                    >
                       <time className="t3" dateTime={entry.at}>
                         {moment(instant(entry.at), now)}
                       </time>
@@ -218,7 +272,13 @@ function Timeline({ id }: { id: string }) {
                       </span>
                       <b>{word(entry.kind)}</b>
                       <span className="t2 cut">{entry.detail}</span>
-                      <button type="button" className="copybtn" aria-expanded={raw === entry} aria-label={t("device.raw")} onClick={() => setRaw(raw === entry ? undefined : entry)}>
+                      <button
+                        type="button"
+                        className="copybtn"
+                        aria-expanded={raw === entry}
+                        aria-label={t("device.raw")}
+                        onClick={() => setRaw(raw === entry ? undefined : entry)}
+                      >
                         <IconCode className="copy" />
                       </button>
                       {raw === entry && <pre className="raw mono">{JSON.stringify(entry, null, 1)}</pre>}
@@ -227,7 +287,7 @@ function Timeline({ id }: { id: string }) {
                 })}
               </ol>
               {rows.length === 0 && <Empty>{t("list.nomatch")}</Empty>}
-            </div>
+            </section>
           );
         }}
       </Listing>
@@ -262,24 +322,59 @@ function Certificate({ detail, line, full }: { detail: DeviceDetail; line?: Devi
   const left = end ? Math.floor((instant(end) - now) / 86_400_000) : undefined;
   const valid = detail.row.state === "active";
   return (
-    <Panel title={t("device.certificate")} tail={<State kind={valid ? (left !== undefined && left < 30 ? "warn" : "ok") : "bad"}>{valid ? t("device.valid") : t(`device.${detail.row.state}`)} {left !== undefined && <span className="t3">{t("time.left", { text: `${left} d` })}</span>}</State>}>
+    <Panel
+      title={t("device.certificate")}
+      tail={
+        <State kind={valid ? (left !== undefined && left < 30 ? "warn" : "ok") : "bad"}>
+          {valid ? t("device.valid") : t(`device.${detail.row.state}`)}{" "}
+          {left !== undefined && <span className="t3">{t("time.left", { text: `${left} d` })}</span>}
+        </State>
+      }
+    >
       <ul className="chain">
         <li>
           <IconCertificate className="i i-14 t3" aria-hidden="true" />
-          <span>{t("device.issuer")}<span className="t3 s12 block">{detail.station}</span></span>
+          <span>
+            {t("device.issuer")}
+            <span className="t3 s12 block">{detail.station}</span>
+          </span>
         </li>
         <li className="in">
           <IconCpu className="i i-14 t3" aria-hidden="true" />
-          <span><b>{detail.row.serial}</b><span className="t3 s12 block">{t("device.clientauth")}</span></span>
+          <span>
+            <b>{detail.row.serial}</b>
+            <span className="t3 s12 block">{t("device.clientauth")}</span>
+          </span>
           {end && <span className="t2">{end.slice(0, 10)}</span>}
         </li>
       </ul>
       <div className="pb">
         <Facts
           rows={[
-            [t("device.keydigest"), full ? <Digest hex={detail.spki} /> : <span className="row gap4 mono">{detail.spki.slice(0, 4)} {detail.spki.slice(4, 8)} … {detail.spki.slice(-4)} <Copy text={detail.spki} what={t("device.keydigest")} /></span>],
+            [
+              t("device.keydigest"),
+              full ? (
+                <Digest key="d" hex={detail.spki} />
+              ) : (
+                <span key="d" className="row gap4 mono">
+                  {detail.spki.slice(0, 4)} {detail.spki.slice(4, 8)} … {detail.spki.slice(-4)}{" "}
+                  <Copy text={detail.spki} what={t("device.keydigest")} />
+                </span>
+              ),
+            ],
             [t("device.enrolled"), detail.enrolled_at.slice(0, 10)],
-            [t("device.proof"), detail.proof ? <State key="p" kind="ok">{t("device.proven")}</State> : <span className="t2">{t("device.notproven")}</span>],
+            [
+              t("device.proof"),
+              detail.proof ? (
+                <State key="p" kind="ok">
+                  {t("device.proven")}
+                </State>
+              ) : (
+                <span key="n" className="t2">
+                  {t("device.notproven")}
+                </span>
+              ),
+            ],
           ]}
         />
       </div>
@@ -290,14 +385,28 @@ function Certificate({ detail, line, full }: { detail: DeviceDetail; line?: Devi
 function Inventory({ detail }: { detail: DeviceDetail }) {
   const { t } = useTranslation();
   return (
-    <Panel title={t("device.inventory")} tail={detail.row.last_seen_at && <span className="t3 s12">{t("overview.reported")} <Age at={detail.row.last_seen_at} /></span>}>
+    <Panel
+      title={t("device.inventory")}
+      tail={
+        detail.row.last_seen_at && (
+          <span className="t3 s12">
+            {t("overview.reported")} <Age at={detail.row.last_seen_at} />
+          </span>
+        )
+      }
+    >
       <div className="pb">
         {detail.row.components.length === 0 && <span className="t2">{t("device.nothingreported")}</span>}
         {detail.row.components.map((one) => (
           <Facts
             key={one.component}
             rows={[
-              [one.component, <><span className="mono">{one.version}</span> <span className="t3">{t("device.confirmed")}</span></>],
+              [
+                one.component,
+                <>
+                  <span className="mono">{one.version}</span> <span className="t3">{t("device.confirmed")}</span>
+                </>,
+              ],
               [t("device.counter"), one.security_counter],
               [t("device.ticket"), one.seq],
             ]}

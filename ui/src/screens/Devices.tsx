@@ -30,24 +30,79 @@ export function Devices() {
   const [selected, select] = useState<Set<string>>(new Set());
   const [enrolling, enrol] = useState(false);
   const overview = useAsk("fleet.overview", {});
-  const set = useCallback((change: typeof search) => void go({ to: "/devices", search: { ...search, ...change }, replace: true }), [go, search]);
+  const set = useCallback(
+    (change: typeof search) => void go({ to: "/devices", search: { ...search, ...change }, replace: true }),
+    [go, search],
+  );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
   const sort = { by: search.sort ?? "serial", descending: !!search.desc } as const;
-  const filter = { text: search.q, model: search.model, version: search.version, state: search.state, kind: search.kind, sort: sort.by, descending: sort.descending };
+  const filter = {
+    text: search.q,
+    model: search.model,
+    version: search.version,
+    state: search.state,
+    kind: search.kind,
+    sort: sort.by,
+    descending: sort.descending,
+  };
   const list = useWindowed<DeviceLine, object>("device.window", filter);
   const narrowed = !!(search.q || search.model || search.version || search.state || search.kind);
   const hidden = search.cols?.split(",") ?? [];
 
   const columns = useMemo<Column<DeviceLine>[]>(
     () => [
-      { id: "state", head: t("col.state"), width: 150, cell: (row) => <State kind={row.state === "active" ? row.kind : "bad"}>{row.state !== "active" ? t(`device.${row.state}`) : row.deployment ? t(`deployment.${row.deployment}`) : t(`kind.${row.kind}`)}</State> },
-      { id: "serial", head: t("col.device"), width: 132, sort: "serial", cell: (row) => <span className="mono">{row.serial}</span> },
-      { id: "model", head: t("col.model"), width: 80, sort: "model", cell: (row) => row.model },
-      { id: "hardware", head: t("col.hardware"), width: 48, cell: (row) => <span className="t2">{row.hardware_revision}</span> },
-      { id: "version", head: t("col.version"), width: 132, sort: "version", cell: (row) => <span className="mono">{row.components[0]?.version}{row.wanted && row.wanted !== row.components[0]?.version && <span className="t3"> → {row.wanted}</span>}</span> },
-      { id: "reached", head: t("col.reached"), width: "1fr", cell: (row) => <span className="t2">{t(`connectivity.${row.connectivity}`)}</span> },
-      { id: "seen", head: t("col.seen"), width: 112, right: true, sort: "last_seen", cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span> },
-      { id: "certificate", head: t("col.certificate"), width: 104, right: true, cell: (row) => <span className="t2">{row.certificate_expires_at?.slice(0, 10)}</span> },
+      {
+        id: "state",
+        head: t("col.state"),
+        width: 116,
+        cell: (row) => (
+          <State kind={row.state === "active" ? row.kind : "bad"}>
+            {row.state !== "active" ? t(`device.${row.state}`) : row.deployment ? t(`deployment.${row.deployment}`) : t(`kind.${row.kind}`)}
+          </State>
+        ),
+      },
+      { id: "serial", head: t("col.device"), width: 120, sort: "serial", cell: (row) => <span className="mono">{row.serial}</span> },
+      { id: "model", head: t("col.model"), width: 72, sort: "model", cell: (row) => row.model },
+      {
+        id: "hardware",
+        head: t("col.hw"),
+        name: t("col.hardware"),
+        width: 32,
+        cell: (row) => <span className="t2">{row.hardware_revision}</span>,
+      },
+      {
+        id: "version",
+        head: t("col.version"),
+        width: 124,
+        sort: "version",
+        cell: (row) => (
+          <span className="mono">
+            {row.components[0]?.version}
+            {row.wanted && row.wanted !== row.components[0]?.version && <span className="t3"> → {row.wanted}</span>}
+          </span>
+        ),
+      },
+      {
+        id: "reached",
+        head: t("col.reached"),
+        width: "1fr",
+        cell: (row) => <span className="t2">{t(`connectivity.${row.connectivity}`)}</span>,
+      },
+      {
+        id: "seen",
+        head: t("col.seen"),
+        width: 80,
+        right: true,
+        sort: "last_seen",
+        cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span>,
+      },
+      {
+        id: "certificate",
+        head: t("col.certificate"),
+        width: 104,
+        right: true,
+        cell: (row) => <span className="t2">{row.certificate_expires_at?.slice(0, 10)}</span>,
+      },
     ],
     [t],
   );
@@ -68,14 +123,32 @@ export function Devices() {
           <div className="ph">
             <Filter value={search.q ?? ""} set={setText} label={t("devices.filter")} />
             <div className="chips">
-              <Chip on={!search.kind} set={() => set({ kind: undefined })} name={t("list.all")} n={overview.data && kinds.reduce((sum, kind) => sum + (overview.data?.states[kind] ?? 0), 0)} />
+              <Chip
+                on={!search.kind}
+                set={() => set({ kind: undefined })}
+                name={t("list.all")}
+                n={overview.data && kinds.reduce((sum, kind) => sum + (overview.data?.states[kind] ?? 0), 0)}
+              />
               {kinds.map((kind) => (
-                <Chip key={kind} on={search.kind === kind} set={() => set({ kind })} kind={kind} name={t(`kind.${kind}`)} n={overview.data?.states[kind]} />
+                <Chip
+                  key={kind}
+                  on={search.kind === kind}
+                  set={() => set({ kind })}
+                  kind={kind}
+                  name={t(`kind.${kind}`)}
+                  n={overview.data?.states[kind]}
+                />
               ))}
               {(["model", "version"] as const).map(
                 (name) =>
                   search[name] && (
-                    <button key={name} type="button" className="chip on" aria-label={t("list.without", { what: `${name} ${search[name]}` })} onClick={() => set({ [name]: undefined })}>
+                    <button
+                      key={name}
+                      type="button"
+                      className="chip on"
+                      aria-label={t("list.without", { what: `${name} ${search[name]}` })}
+                      onClick={() => set({ [name]: undefined })}
+                    >
                       {search[name]} ✕
                     </button>
                   ),
@@ -85,9 +158,21 @@ export function Devices() {
             <Views search={search} set={set} />
             <Columns columns={columns} hidden={hidden} set={(cols) => set({ cols: cols.join(",") || undefined })} />
           </div>
-          {list.error && <div className="pb"><Failure error={list.error} retry={list.refetch} /></div>}
+          {list.error && (
+            <div className="pb">
+              <Failure error={list.error} retry={list.refetch} />
+            </div>
+          )}
           {list.first && list.total === 0 ? (
-            <Empty act={narrowed ? <Button onClick={() => set({ q: undefined, model: undefined, version: undefined, state: undefined, kind: undefined })}>{t("list.clear")}</Button> : undefined}>
+            <Empty
+              act={
+                narrowed ? (
+                  <Button onClick={() => set({ q: undefined, model: undefined, version: undefined, state: undefined, kind: undefined })}>
+                    {t("list.clear")}
+                  </Button>
+                ) : undefined
+              }
+            >
               {narrowed ? t("devices.nomatch") : t("overview.empty")}
             </Empty>
           ) : (
@@ -113,7 +198,14 @@ export function Devices() {
               <>
                 <b className="tx1">{t("grid.selected", { n: count(selected.size) })}</b>
                 <span className="grow" />
-                <Button size="sm" denied={me.denied(["admin", "operator"])} onClick={() => { sessionStorage.setItem("fleetseal-targets", JSON.stringify([...selected])); void go({ to: "/rollouts/new" }); }}>
+                <Button
+                  size="sm"
+                  denied={me.denied(["admin", "operator"])}
+                  onClick={() => {
+                    sessionStorage.setItem("fleetseal-targets", JSON.stringify([...selected]));
+                    void go({ to: "/rollouts/new" });
+                  }}
+                >
                   {t("devices.plan")}
                 </Button>
                 <Button size="sm" onClick={() => navigator.clipboard?.writeText([...selected].join("\n"))}>

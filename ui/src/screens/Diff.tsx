@@ -1,34 +1,38 @@
 import { useTranslation } from "react-i18next";
-import { useAsk } from "@/app/ask";
-import { Empty, Listing } from "@/parts/Listing";
+import type { Statement } from "@/generated/Statement";
+import { Empty } from "@/parts/Listing";
 import { Panel } from "@/parts/Panel";
-import { count } from "@/parts/units";
 
-const marks = { add: "+", remove: "-", same: " " } as const;
-const classes = { add: "add", remove: "del", same: "" } as const;
+const marks = { added: ["+", "add"], removed: ["-", "del"], changed: ["±", ""] } as const;
 
-/** What signing changes in the targets metadata, line by line. */
-export function Diff({ id }: { id: string }) {
+/** What a signature changes in the metadata in force, one thing a line. Nothing else would. */
+export function Diff({ statement }: { statement: Statement }) {
   const { t } = useTranslation();
-  const answer = useAsk("release.diff", { release: id });
   return (
-    <Panel title={t("diff.title")} note={answer.data && t("diff.unchanged", { n: count(answer.data.unchanged) })}>
-      <Listing answer={answer} rows={4} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("diff.none")}</Empty>}>
-        {(page) => (
-          <div className="diff difflines">
-            {page.rows.map((row, i) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: lines of one answer keep their places
-              <div key={i} className={classes[row.side]}>
-                <span>{marks[row.side]}</span>
-                <span className="k">{row.field}</span>
-                <span className="cut">
-                  {row.value} {row.note && <span className="t3">{row.note}</span>}
-                </span>
-              </div>
-            ))}
-          </div>
-        )}
-      </Listing>
+    <Panel title={t("diff.title", { role: statement.role })} note={t("overview.version", { n: statement.version })}>
+      {statement.changes.length === 0 && <Empty>{t("diff.none")}</Empty>}
+      <ul className="diff difflines">
+        {statement.changes.map((change) => {
+          const [mark, look] = marks[change.kind];
+          return (
+            <li key={change.kind + change.what} className={look}>
+              <span>
+                <span aria-hidden="true">{mark}</span>
+                <span className="sr">{t(`diff.${change.kind}`)}</span>
+              </span>
+              <span className="cut">
+                {change.what}
+                {change.digest && (
+                  <span className="t3">
+                    {" "}
+                    {change.digest.slice(0, 8)}…{change.digest.slice(-8)}
+                  </span>
+                )}
+              </span>
+            </li>
+          );
+        })}
+      </ul>
     </Panel>
   );
 }

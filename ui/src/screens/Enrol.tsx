@@ -16,7 +16,15 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
     close();
   };
   return (
-    <Modal opened={open} onClose={leave} title={t("enrol.title")} size={520} centered transitionProps={{ duration: 0 }} closeButtonProps={{ "aria-label": t("act.close") }}>
+    <Modal
+      opened={open}
+      onClose={leave}
+      title={t("enrol.title")}
+      size={520}
+      centered
+      transitionProps={{ duration: 0 }}
+      closeButtonProps={{ "aria-label": t("act.close") }}
+    >
       {make.data ? (
         <>
           <p className="t2">{t("enrol.once")}</p>
@@ -27,9 +35,18 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
         </>
       ) : (
         <div className="form">
-          <TextInput data-autofocus label={t("col.serial")} value={form.serial} onChange={(event) => setForm({ ...form, serial: event.target.value })} />
+          <TextInput
+            data-autofocus
+            label={t("col.serial")}
+            value={form.serial}
+            onChange={(event) => setForm({ ...form, serial: event.target.value })}
+          />
           <TextInput label={t("col.model")} value={form.model} onChange={(event) => setForm({ ...form, model: event.target.value })} />
-          <TextInput label={t("col.hardware")} value={form.hardware} onChange={(event) => setForm({ ...form, hardware: event.target.value })} />
+          <TextInput
+            label={t("col.hardware")}
+            value={form.hardware}
+            onChange={(event) => setForm({ ...form, hardware: event.target.value })}
+          />
           {make.error && <Failure error={make.error} />}
         </div>
       )}

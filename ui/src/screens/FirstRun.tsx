@@ -81,11 +81,15 @@ export function FirstRun() {
             <>
               <h1>{t("first.whereq")}</h1>
               <p className="t2 sub">{t("first.wheresub")}</p>
-              <section className="panel choices" role="radiogroup" aria-label={t("first.whereq")}>
+              <section className="panel choices" aria-label={t("first.whereq")}>
                 {(["embedded", "remote"] as const).map((one) => (
                   <label key={one} className="item two tickrow">
                     <input type="radio" name="where" checked={kind === one} onChange={() => setKind(one)} />
-                    {one === "embedded" ? <IconDeviceDesktop className="i i-20 t3" aria-hidden="true" /> : <IconServer className="i i-20 t3" aria-hidden="true" />}
+                    {one === "embedded" ? (
+                      <IconDeviceDesktop className="i i-20 t3" aria-hidden="true" />
+                    ) : (
+                      <IconServer className="i i-20 t3" aria-hidden="true" />
+                    )}
                     <span className="grow">
                       <span className="block">{t(`workspace.${one}`)}</span>
                       <span className="t3 s12 block">{t(`first.${one}`)}</span>
@@ -93,11 +97,22 @@ export function FirstRun() {
                   </label>
                 ))}
               </section>
-              {kind === "embedded" && <TextInput label={t("first.name")} value={form.name} onChange={(event) => setForm({ ...form, name: event.target.value })} />}
+              {kind === "embedded" && (
+                <TextInput label={t("first.name")} value={form.name} onChange={(event) => setForm({ ...form, name: event.target.value })} />
+              )}
               {kind === "remote" && (
                 <div className="fields">
-                  <TextInput label={t("first.address")} placeholder="backend.example:8443" value={form.address} onChange={(event) => setForm({ ...form, address: event.target.value })} />
-                  <TextInput label={t("first.card")} value={form.card} onChange={(event) => setForm({ ...form, card: event.target.value })} />
+                  <TextInput
+                    label={t("first.address")}
+                    placeholder="backend.example:8443"
+                    value={form.address}
+                    onChange={(event) => setForm({ ...form, address: event.target.value })}
+                  />
+                  <TextInput
+                    label={t("first.card")}
+                    value={form.card}
+                    onChange={(event) => setForm({ ...form, card: event.target.value })}
+                  />
                 </div>
               )}
               <div className="row acts">
@@ -142,7 +157,15 @@ export function FirstRun() {
                       [t("col.ends"), probe.data.expires_at.slice(0, 10)],
                     ]}
                   />
-                  <Facts wide={128} rows={probe.data.holders.map((holder) => [holder.name, <span key="k" className="mono t2">{holder.key.slice(0, 4)}…{holder.key.slice(-4)}</span>])} />
+                  <Facts
+                    wide={128}
+                    rows={probe.data.holders.map((holder) => [
+                      holder.name,
+                      <span key="k" className="mono t2">
+                        {holder.key.slice(0, 4)}…{holder.key.slice(-4)}
+                      </span>,
+                    ])}
+                  />
                 </div>
               </Panel>
               {differ && (
@@ -175,7 +198,15 @@ export function FirstRun() {
                   {t("first.later")}
                 </Button>
                 <span className="grow" />
-                <Button size="lg" look="primary" onClick={() => platform().openVault().then(() => to("ready"))}>
+                <Button
+                  size="lg"
+                  look="primary"
+                  onClick={() =>
+                    platform()
+                      .openVault()
+                      .then(() => to("ready"))
+                  }
+                >
                   {t("vault.create")}
                 </Button>
               </div>

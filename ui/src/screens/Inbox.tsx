@@ -15,7 +15,7 @@ export function Inbox() {
   const inbox = useAsk("fleet.inbox", {});
   const alarms = useAsk("fleet.alarms", {});
   const open = (row: InboxRow) => {
-    if (row.kind === "signature" && row.release) return go({ to: "/releases/$id/sign", params: { id: row.release } });
+    if (row.request) return go({ to: "/requests/$id", params: { id: row.request } });
     if (row.release) return go({ to: "/releases/$id", params: { id: row.release } });
     if (row.rollout) return go({ to: "/rollouts/$id", params: { id: row.rollout } });
     if (row.device) return go({ to: "/devices/$id", params: { id: row.device } });
@@ -23,7 +23,10 @@ export function Inbox() {
   };
   return (
     <>
-      <Head title={t("place.inbox")} meta={[t("inbox.about"), <Freshness key="f" at={inbox.dataUpdatedAt} reload={() => inbox.refetch()} />]} />
+      <Head
+        title={t("place.inbox")}
+        meta={[t("inbox.about"), <Freshness key="f" at={inbox.dataUpdatedAt} reload={() => inbox.refetch()} />]}
+      />
       <div className="body scroll">
         <Panel title={t("inbox.waiting")} note={inbox.data?.rows.length}>
           <Listing answer={inbox} rows={3} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("inbox.none")}</Empty>}>

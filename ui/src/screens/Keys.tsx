@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useAsk } from "@/app/ask";
 import { serverNow } from "@/parts/clock";
@@ -6,6 +7,7 @@ import { Facts, Head, Panel } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { duration, instant } from "@/parts/units";
 import type { Expiry, Kind } from "@/platform/needs";
+import { Signatures } from "./Releases";
 
 const kindOf = (left: number): Kind => (left <= 0 ? "bad" : left <= 90 * 86_400 ? "warn" : "ok");
 
@@ -14,11 +16,15 @@ export function Keys() {
   const { t } = useTranslation();
   const calendar = useAsk("fleet.calendar", {});
   const summary = useAsk("fleet.show", {});
+  const requests = useAsk("request.list", {});
   const people = useAsk("fleet.people", {});
   const left = (at: string) => (instant(at) - serverNow()) / 1000;
   return (
     <>
-      <Head title={t("place.keys")} meta={[t("keys.about"), <Freshness key="f" at={calendar.dataUpdatedAt} reload={() => calendar.refetch()} />]} />
+      <Head
+        title={t("place.keys")}
+        meta={[t("keys.about"), <Freshness key="f" at={calendar.dataUpdatedAt} reload={() => calendar.refetch()} />]}
+      />
       <div className="body scroll">
         <Panel title={t("keys.calendar")} tail={<span className="t3 s12">{t("keys.year")}</span>}>
           <Listing answer={calendar} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("keys.nothing")}</Empty>}>
@@ -51,7 +57,10 @@ export function Keys() {
                         <td>
                           <span className="lifebar">
                             <span className="bar thin">
-                              <i className={kindOf(rest) === "warn" ? "warn" : kindOf(rest) === "bad" ? "bad" : "v2"} style={{ width: `${Math.max(0.5, Math.min(100, (rest / (365 * 86_400)) * 100))}%` }} />
+                              <i
+                                className={kindOf(rest) === "warn" ? "warn" : kindOf(rest) === "bad" ? "bad" : "v2"}
+                                style={{ width: `${Math.max(0.5, Math.min(100, (rest / (365 * 86_400)) * 100))}%` }}
+                              />
                             </span>
                             <span className="t2 r">{rest > 0 ? duration(rest) : t("time.expired")}</span>
                           </span>
@@ -62,6 +71,30 @@ export function Keys() {
                 </tbody>
               </table>
             )}
+          </Listing>
+        </Panel>
+        <Panel title={t("keys.requests")} note={requests.data?.rows.filter((row) => row.state === "open").length}>
+          <Listing
+            answer={requests}
+            rows={2}
+            isEmpty={(page) => page.rows.every((row) => row.state !== "open")}
+            empty={<Empty>{t("keys.norequests")}</Empty>}
+          >
+            {(page) =>
+              page.rows
+                .filter((row) => row.state === "open")
+                .map((row) => (
+                  <Link key={row.id} to="/requests/$id" params={{ id: row.id }} className="item">
+                    <Signatures row={row} />
+                    <span className="grow cut">
+                      {t(`request.${row.purpose}`)} <span className="t2">{row.reason}</span>
+                    </span>
+                    <span className="t3 s12">
+                      {row.role} {row.version}, {row.author}
+                    </span>
+                  </Link>
+                ))
+            }
           </Listing>
         </Panel>
         <div className="two-col">

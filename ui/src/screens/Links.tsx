@@ -6,8 +6,8 @@ import { OPERATE } from "@/app/host";
 import { useMe } from "@/app/me";
 import { useWindowed } from "@/app/windowed";
 import { Button } from "@/parts/Button";
-import { useNow } from "@/parts/clock";
 import { Columns } from "@/parts/Columns";
+import { useNow } from "@/parts/clock";
 import { Danger } from "@/parts/Danger";
 import { type Column, DataGrid } from "@/parts/DataGrid";
 import { Chip, Filter } from "@/parts/Filter";
@@ -29,7 +29,13 @@ const shows: [Show, Kind | undefined][] = [
   ["expired", "bad"],
   ["consumed", "ok"],
 ];
-const filters: Record<Show, object> = { live: { state: "active" }, expiring: { expiring: true }, partial: { state: "active" }, expired: { state: "expired" }, consumed: { state: "consumed" } };
+const filters: Record<Show, object> = {
+  live: { state: "active" },
+  expiring: { expiring: true },
+  partial: { state: "active" },
+  expired: { state: "expired" },
+  consumed: { state: "consumed" },
+};
 
 /** C6: every link, its countdown on the backend's clock, the bytes it served, and what became of it. */
 export function Links() {
@@ -42,28 +48,55 @@ export function Links() {
   const [reissuing, setReissuing] = useState(false);
   const drop = useOrder("link.revoke");
   const again = useOrder("link.reissue");
-  const set = useCallback((change: typeof search) => void go({ to: "/links", search: { ...search, ...change }, replace: true }), [go, search]);
+  const set = useCallback(
+    (change: typeof search) => void go({ to: "/links", search: { ...search, ...change }, replace: true }),
+    [go, search],
+  );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
   const show = search.show as Show | undefined;
   const list = useWindowed<LinkLine, { counts: LinkChips }>("link.window", { text: search.q, ...(show ? filters[show] : {}) });
   const hidden = search.cols?.split(",") ?? [];
   const columns = useMemo<Column<LinkLine>[]>(
     () => [
-      { id: "state", head: t("col.state"), width: 96, cell: (row) => <LinkState link={row} /> },
-      { id: "link", head: t("col.link"), width: 84, cell: (row) => <Id id={row.id} short /> },
-      { id: "device", head: t("col.device"), width: 112, cell: (row) => <span className="mono">{row.serial}</span> },
-      { id: "issued", head: t("col.issued"), width: 64, right: true, cell: (row) => <span className="t2">{row.issued_at.slice(11, 19)}</span> },
+      { id: "state", head: t("col.state"), width: 84, cell: (row) => <LinkState link={row} /> },
+      { id: "link", head: t("col.link"), width: 76, cell: (row) => <Id id={row.id} short /> },
+      { id: "device", head: t("col.device"), width: 100, cell: (row) => <span className="mono">{row.serial}</span> },
+      {
+        id: "issued",
+        head: t("col.issued"),
+        width: 64,
+        right: true,
+        cell: (row) => <span className="t2">{row.issued_at.slice(11, 19)}</span>,
+      },
       {
         id: "expires",
         head: t("col.expires"),
-        width: 176,
+        width: 172,
         cell: (row) =>
-          row.ended_at ? <span className="t2 ended">{t(row.state === "revoked" ? "links.revokedat" : "links.removedat", { at: row.ended_at.slice(11, 19) })}</span> : <Countdown issued={row.issued_at} expires={row.expires_at} absolute />,
+          row.ended_at ? (
+            <span className="t2 ended">
+              {t(row.state === "revoked" ? "links.revokedat" : "links.removedat", { at: row.ended_at.slice(11, 19) })}
+            </span>
+          ) : (
+            <Countdown issued={row.issued_at} expires={row.expires_at} absolute />
+          ),
       },
-      { id: "served", head: t("col.downloaded"), width: 172, cell: (row) => <Served link={row} /> },
-      { id: "tries", head: t("col.tries"), width: 40, right: true, cell: (row) => <span className={row.attempts > 2 ? "c-warn" : "t2"}>{row.attempts}</span> },
+      { id: "served", head: t("col.downloaded"), width: 164, cell: (row) => <Served link={row} /> },
+      {
+        id: "tries",
+        head: t("col.tries"),
+        width: 32,
+        right: true,
+        cell: (row) => <span className={row.attempts > 2 ? "c-warn" : "t2"}>{row.attempts}</span>,
+      },
       { id: "from", head: t("col.from"), width: "1fr", cell: (row) => <span className="t2">{row.last_from ?? t("links.notseen")}</span> },
-      { id: "seen", head: t("col.seen"), width: 76, right: true, cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span> },
+      {
+        id: "seen",
+        head: t("col.seen"),
+        width: 68,
+        right: true,
+        cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span>,
+      },
     ],
     [t],
   );
@@ -74,7 +107,11 @@ export function Links() {
   const counts = list.first?.counts;
   return (
     <>
-      <Head title={t("place.links")} meta={[t("links.about"), t("links.clock")]} acts={<Freshness at={list.updatedAt} reload={list.refetch} />} />
+      <Head
+        title={t("place.links")}
+        meta={[t("links.about"), t("links.clock")]}
+        acts={<Freshness at={list.updatedAt} reload={list.refetch} />}
+      />
       <div className="body">
         <section className="panel grow">
           <div className="ph">
@@ -88,9 +125,17 @@ export function Links() {
             <span className="grow" />
             <Columns columns={columns} hidden={hidden} set={(cols) => set({ cols: cols.join(",") || undefined })} />
           </div>
-          {(list.error ?? drop.error ?? again.error) && <div className="pb"><Failure error={(list.error ?? drop.error ?? again.error) as Error} retry={list.refetch} /></div>}
+          {(list.error ?? drop.error ?? again.error) && (
+            <div className="pb">
+              <Failure error={(list.error ?? drop.error ?? again.error) as Error} retry={list.refetch} />
+            </div>
+          )}
           {list.first && list.total === 0 ? (
-            <Empty act={search.q || show ? <Button onClick={() => set({ q: undefined, show: undefined })}>{t("list.clear")}</Button> : undefined}>{search.q || show ? t("links.nomatch") : t("links.none")}</Empty>
+            <Empty
+              act={search.q || show ? <Button onClick={() => set({ q: undefined, show: undefined })}>{t("list.clear")}</Button> : undefined}
+            >
+              {search.q || show ? t("links.nomatch") : t("links.none")}
+            </Empty>
           ) : (
             <DataGrid
               label={t("place.links")}
@@ -134,7 +179,11 @@ export function Links() {
         close={() => revoke(false)}
         title={t("links.revoketitle")}
         act={t("links.revokeact", { count: selected.size })}
-        preview={async () => ({ summary: t("links.revokesummary"), effects: [{ effect: t("links.revokeeffect"), count: selected.size }], token: "" })}
+        preview={async () => ({
+          summary: t("links.revokesummary"),
+          effects: [{ effect: t("links.revokeeffect"), count: selected.size }],
+          token: "",
+        })}
         commit={() => each(drop)}
       />
       <Danger
@@ -143,7 +192,11 @@ export function Links() {
         close={() => setReissuing(false)}
         title={t("links.reissuetitle")}
         act={t("links.reissueact", { count: selected.size })}
-        preview={async () => ({ summary: t("links.reissuesummary"), effects: [{ effect: t("links.reissueeffect"), count: selected.size }], token: "" })}
+        preview={async () => ({
+          summary: t("links.reissuesummary"),
+          effects: [{ effect: t("links.reissueeffect"), count: selected.size }],
+          token: "",
+        })}
         commit={() => each(again)}
       />
     </>

@@ -60,7 +60,13 @@ function Readout({ numbers }: { numbers: Numbers }) {
   ];
   if (total === 0)
     return (
-      <Empty act={<Link className="btn" to="/devices">{t("devices.enrol")}</Link>}>
+      <Empty
+        act={
+          <Link className="btn" to="/devices">
+            {t("devices.enrol")}
+          </Link>
+        }
+      >
         {t("overview.empty")}
       </Empty>
     );
@@ -128,7 +134,11 @@ function Versions({ numbers }: { numbers: Numbers }) {
             <span className="vname">{model.model}</span>
             <div className="bar vbar" role="img" aria-label={model.rows.map((row) => `${row.version}: ${row.count}`).join(", ")}>
               {model.rows.map((row, i) => (
-                <i key={row.version} className={shade(i, row.below_minimum)} style={{ width: `${(row.count / Math.max(1, total)) * 100}%` }} />
+                <i
+                  key={row.version}
+                  className={shade(i, row.below_minimum)}
+                  style={{ width: `${(row.count / Math.max(1, total)) * 100}%` }}
+                />
               ))}
             </div>
             <span className="row gap12 cut">
@@ -215,7 +225,9 @@ function Expiring({ numbers }: { numbers: Numbers }) {
       </Link>
       <Link to="/devices" className="item">
         <span className="grow cut">{t("overview.certs30")}</span>
-        {numbers.certificates.within_7_d > 0 && <span className="c-warn s12">{t("overview.in7", { n: numbers.certificates.within_7_d })}</span>}
+        {numbers.certificates.within_7_d > 0 && (
+          <span className="c-warn s12">{t("overview.in7", { n: numbers.certificates.within_7_d })}</span>
+        )}
         <b className="num wide">{count(numbers.certificates.within_30_d)}</b>
       </Link>
       {summary.data && (
@@ -240,7 +252,10 @@ function Rate({ numbers }: { numbers: Numbers }) {
   const [table, setTable] = useTwin();
   const points = numbers.download_rate;
   const times = useMemo(() => points.map((point) => instant(point.at)), [points]);
-  const series = useMemo(() => [{ name: t("overview.rate"), token: "run-fg", values: points.map((point) => point.bytes_per_second) }], [points, t]);
+  const series = useMemo(
+    () => [{ name: t("overview.rate"), token: "run-fg", values: points.map((point) => point.bytes_per_second) }],
+    [points, t],
+  );
   const last = points.at(-1);
   return (
     <Panel
@@ -258,7 +273,14 @@ function Rate({ numbers }: { numbers: Numbers }) {
         {points.length === 0 ? (
           <Empty>{t("overview.norate")}</Empty>
         ) : (
-          <TimeSeries label={t("overview.ratelabel")} times={times} series={series} height={112} value={(n) => (n >= 1e5 || n === 0 ? `${n / 1e6}` : bytes(n))} table={table} />
+          <TimeSeries
+            label={t("overview.ratelabel")}
+            times={times}
+            series={series}
+            height={112}
+            value={(n) => (n >= 1e5 || n === 0 ? `${n / 1e6}` : bytes(n))}
+            table={table}
+          />
         )}
       </div>
     </Panel>

@@ -21,10 +21,20 @@ export function Propose() {
   const me = useMe();
   const overview = useAsk("fleet.overview", {});
   const propose = useOrder("release.propose");
-  const [form, setForm] = useState({ file: "", model: "", hardware: [] as string[], component: "app", version: "", counter: "1", installer: "mcuboot", notes: "" });
+  const [form, setForm] = useState({
+    file: "",
+    model: "",
+    hardware: [] as string[],
+    component: "app",
+    version: "",
+    counter: "1",
+    installer: "mcuboot",
+    notes: "",
+  });
   const set = (change: Partial<typeof form>) => setForm((before) => ({ ...before, ...change }));
   const badVersion = form.version !== "" && !version.test(form.version);
-  const ready = form.file && form.model && form.hardware.length > 0 && form.component && version.test(form.version) && /^\d+$/.test(form.counter);
+  const ready =
+    form.file && form.model && form.hardware.length > 0 && form.component && version.test(form.version) && /^\d+$/.test(form.counter);
   const choose = async () => {
     const file = await platform().pickFile();
     if (file) set({ file });
@@ -63,7 +73,13 @@ export function Propose() {
         {propose.error && <Failure error={propose.error} />}
         <div className="two-col">
           <div className="stack">
-            <Panel title={<><span className="step">1</span> {t("propose.file")}</>}>
+            <Panel
+              title={
+                <>
+                  <span className="step">1</span> {t("propose.file")}
+                </>
+              }
+            >
               <div className="pb form">
                 <button type="button" className="drop" onClick={choose}>
                   <IconFileUpload className="i i-24" aria-hidden="true" />
@@ -73,26 +89,72 @@ export function Propose() {
                 <TextInput label={t("propose.path")} value={form.file} onChange={(event) => set({ file: event.target.value })} />
               </div>
             </Panel>
-            <Panel title={<><span className="step">2</span> {t("propose.for")}</>}>
+            <Panel
+              title={
+                <>
+                  <span className="step">2</span> {t("propose.for")}
+                </>
+              }
+            >
               <div className="pb fields">
-                <TextInput label={t("col.model")} list="models" value={form.model} onChange={(event) => set({ model: event.target.value })} />
+                <TextInput
+                  label={t("col.model")}
+                  list="models"
+                  value={form.model}
+                  onChange={(event) => set({ model: event.target.value })}
+                />
                 <datalist id="models">
                   {overview.data?.models.map((one) => (
                     <option key={one.model} value={one.model} />
                   ))}
                 </datalist>
-                <TagsInput label={t("propose.hardware")} value={form.hardware} onChange={(hardware) => set({ hardware })} comboboxProps={{ transitionProps: { duration: 0 } }} />
+                <TagsInput
+                  label={t("propose.hardware")}
+                  value={form.hardware}
+                  onChange={(hardware) => set({ hardware })}
+                  comboboxProps={{ transitionProps: { duration: 0 } }}
+                />
                 <TextInput label={t("col.component")} value={form.component} onChange={(event) => set({ component: event.target.value })} />
-                <Select label={t("release.installer")} data={installers} value={form.installer} allowDeselect={false} onChange={(installer) => set({ installer: installer ?? "mcuboot" })} comboboxProps={{ transitionProps: { duration: 0 } }} />
+                <Select
+                  label={t("release.installer")}
+                  data={installers}
+                  value={form.installer}
+                  allowDeselect={false}
+                  onChange={(installer) => set({ installer: installer ?? "mcuboot" })}
+                  comboboxProps={{ transitionProps: { duration: 0 } }}
+                />
               </div>
             </Panel>
           </div>
           <div className="stack">
-            <Panel title={<><span className="step">3</span> {t("propose.version")}</>}>
+            <Panel
+              title={
+                <>
+                  <span className="step">3</span> {t("propose.version")}
+                </>
+              }
+            >
               <div className="pb form">
-                <TextInput label={t("col.version")} value={form.version} error={badVersion && t("propose.badversion")} onChange={(event) => set({ version: event.target.value.trim() })} />
-                <TextInput label={t("device.counter")} description={t("propose.counter")} inputMode="numeric" value={form.counter} onChange={(event) => set({ counter: event.target.value.trim() })} />
-                <Textarea label={t("release.notes")} autosize={false} rows={4} value={form.notes} onChange={(event) => set({ notes: event.target.value })} />
+                <TextInput
+                  label={t("col.version")}
+                  value={form.version}
+                  error={badVersion && t("propose.badversion")}
+                  onChange={(event) => set({ version: event.target.value.trim() })}
+                />
+                <TextInput
+                  label={t("device.counter")}
+                  description={t("propose.counter")}
+                  inputMode="numeric"
+                  value={form.counter}
+                  onChange={(event) => set({ counter: event.target.value.trim() })}
+                />
+                <Textarea
+                  label={t("release.notes")}
+                  autosize={false}
+                  rows={4}
+                  value={form.notes}
+                  onChange={(event) => set({ notes: event.target.value })}
+                />
               </div>
             </Panel>
             <div className="note">

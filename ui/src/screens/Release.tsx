@@ -37,7 +37,10 @@ export function Release() {
   const seal = useOrder("release.seal");
   const [publishing, publish] = useState(false);
   const [withdrawing, withdraw] = useState(false);
-  if (!answer.data) return <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>;
+  if (!answer.data)
+    return (
+      <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>
+    );
   const detail = answer.data;
   const { row } = detail;
   const artifact = detail.artifacts[0];
@@ -49,7 +52,13 @@ export function Release() {
   const primary = () => {
     if (row.state === "approved" || row.state === "proposed")
       return (
-        <Button size="lg" look="primary" icon={<IconWritingSign className="i" />} denied={me.denied(RELEASE)} onClick={() => go({ to: "/releases/$id/sign", params: { id } })}>
+        <Button
+          size="lg"
+          look="primary"
+          icon={<IconWritingSign className="i" />}
+          denied={me.denied(RELEASE)}
+          onClick={() => detail.request && go({ to: "/requests/$id", params: { id: detail.request.id } })}
+        >
           {t("release.sign", { version: row.version })}
         </Button>
       );
@@ -77,8 +86,23 @@ export function Release() {
     <>
       <Head
         title={name}
-        state={<State kind={releaseKind[row.state]} pill>{t(`release.${row.state}`)}</State>}
-        meta={[<Id key="id" id={row.id} copy />, t("release.proposedby", { who: row.author }), <Age key="at" at={row.changed_at} />, ...(row.threshold === 1 ? [<span key="one" className="c-warn">{t("release.alone")}</span>] : [])]}
+        state={
+          <State kind={releaseKind[row.state]} pill>
+            {t(`release.${row.state}`)}
+          </State>
+        }
+        meta={[
+          <Id key="id" id={row.id} copy />,
+          t("release.proposedby", { who: row.author }),
+          <Age key="at" at={row.changed_at} />,
+          ...(row.no_separation_of_duties
+            ? [
+                <span key="one" className="c-warn">
+                  {t("release.alone")}
+                </span>,
+              ]
+            : []),
+        ]}
         acts={
           <>
             {row.state === "published" && (
@@ -97,7 +121,12 @@ export function Release() {
         tabs={[
           ["contents", t("release.contents")],
           ["review", t("release.review")],
-          ["signatures", <>{t("col.signatures")} <span className="t3">{t("release.of", { n: row.signatures, total: row.threshold })}</span></>],
+          [
+            "signatures",
+            <>
+              {t("col.signatures")} <span className="t3">{t("release.of", { n: row.signatures, total: row.threshold })}</span>
+            </>,
+          ],
           ["rollouts", t("place.rollouts")],
         ]}
       />
@@ -120,7 +149,7 @@ export function Release() {
         </ol>
         {tab === "contents" && <Contents detail={detail} />}
         {tab === "review" && <ReviewTab detail={detail} again={() => answer.refetch()} />}
-        {tab === "signatures" && <Panel title={t("sign.signatures")}><Holders id={id} /></Panel>}
+        {tab === "signatures" && <Signed detail={detail} />}
         {tab === "rollouts" && <Used id={id} />}
       </div>
       <Danger
@@ -131,7 +160,11 @@ export function Release() {
         act={t("release.publish", { version: row.version })}
         ask={{ label: t("release.typeversion", { version: row.version }), mustBe: row.version }}
         preview={() => platform().call("release.publish_preview", { release: id })}
-        commit={(token) => platform().call("release.publish", { request: { release: id }, token }).then(() => answer.refetch())}
+        commit={(token) =>
+          platform()
+            .call("release.publish", { request: { release: id }, token })
+            .then(() => answer.refetch())
+        }
       />
       <Danger
         open={withdrawing}
@@ -140,7 +173,11 @@ export function Release() {
         act={t("release.withdrawact", { version: row.version })}
         ask={{ label: t("release.typeversion", { version: row.version }), mustBe: row.version }}
         preview={() => platform().call("release.withdraw_preview", { release: id })}
-        commit={(token) => platform().call("release.withdraw", { request: { release: id }, token }).then(() => answer.refetch())}
+        commit={(token) =>
+          platform()
+            .call("release.withdraw", { request: { release: id }, token })
+            .then(() => answer.refetch())
+        }
       />
     </>
   );
@@ -159,7 +196,12 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
                   [t("col.model"), artifact.model],
                   [t("col.hardware"), artifact.hardware_revisions.join(", ") || t("release.every")],
                   [t("col.component"), artifact.component],
-                  [t("col.version"), <span key="v" className="mono">{artifact.version}</span>],
+                  [
+                    t("col.version"),
+                    <span key="v" className="mono">
+                      {artifact.version}
+                    </span>,
+                  ],
                   [t("device.counter"), artifact.security_counter],
                   [t("release.installer"), artifact.installer],
                   ["SHA-256", <Digest key="d" hex={artifact.digest} />],
@@ -168,7 +210,7 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
             </div>
           </Panel>
         ))}
-        <Diff id={detail.row.id} />
+        <Changes detail={detail} />
       </div>
       <div className="stack">
         <Panel title={t("release.notes")}>
@@ -180,7 +222,10 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
           {detail.sealed.map((one) => (
             <div key={one.id} className="item two">
               <Glyph kind="ok" />
-              <span className="grow"><Id id={one.id} /><span className="t3 s12 block">{t("release.bytes", { n: count(one.ciphertext_bytes) })}</span></span>
+              <span className="grow">
+                <Id id={one.id} />
+                <span className="t3 s12 block">{t("release.bytes", { n: count(one.ciphertext_bytes) })}</span>
+              </span>
             </div>
           ))}
         </Panel>
@@ -233,7 +278,7 @@ function ReviewTab({ detail, again }: { detail: ReleaseDetail; again: () => unkn
   return (
     <div className="two-col">
       <div className="stack">
-        <Diff id={detail.row.id} />
+        <Changes detail={detail} />
         <Panel title={t("review.said")} note={detail.reviews.length}>
           {detail.reviews.length === 0 && <Empty>{t("review.none")}</Empty>}
           {detail.reviews.map((one) => (
@@ -243,7 +288,9 @@ function ReviewTab({ detail, again }: { detail: ReleaseDetail; again: () => unkn
                 {one.by}: {t(`verdict.${one.verdict}`)}
                 <span className="t2 s12 block">{one.comment}</span>
               </span>
-              <span className="t3 s12"><Age at={one.at} /></span>
+              <span className="t3 s12">
+                <Age at={one.at} />
+              </span>
             </div>
           ))}
         </Panel>
@@ -254,7 +301,13 @@ function ReviewTab({ detail, again }: { detail: ReleaseDetail; again: () => unkn
           <div className="pb form">
             <label className="form tightform">
               <span className="s12 t2">{t("review.comment")}</span>
-              <textarea className="field" rows={4} value={comment} disabled={!open || !!denied} onChange={(event) => say(event.target.value)} />
+              <textarea
+                className="field"
+                rows={4}
+                value={comment}
+                disabled={!open || !!denied}
+                onChange={(event) => say(event.target.value)}
+              />
             </label>
             {review.error && <Failure error={review.error} />}
             <div className="row">
@@ -280,6 +333,25 @@ function Used({ id }: { id: string }) {
   return (
     <Panel title={t("place.rollouts")}>
       <Listing answer={list}>{(page) => <RolloutTable rows={page.rows.filter((row) => row.release === id)} full />}</Listing>
+    </Panel>
+  );
+}
+
+function Changes({ detail }: { detail: ReleaseDetail }) {
+  const answer = useAsk("request.show", { request: detail.request?.id ?? "" }, !!detail.request);
+  if (!detail.request) return null;
+  if (!answer.data) return answer.error ? <Failure error={answer.error} /> : <Loading rows={4} />;
+  return <Diff statement={answer.data} />;
+}
+
+function Signed({ detail }: { detail: ReleaseDetail }) {
+  const { t } = useTranslation();
+  const answer = useAsk("request.show", { request: detail.request?.id ?? "" }, !!detail.request);
+  return (
+    <Panel title={t("col.signatures")}>
+      {!detail.request && <Empty>{t("release.norequest")}</Empty>}
+      {answer.error && <Failure error={answer.error} />}
+      {answer.data && <Holders statement={answer.data} />}
     </Panel>
   );
 }

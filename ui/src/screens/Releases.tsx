@@ -38,13 +38,38 @@ export function Releases() {
   }, [rollouts.data]);
   const columns = useMemo<Column<ReleaseRow>[]>(
     () => [
-      { id: "state", head: t("col.state"), width: 160, cell: (row) => <State kind={releaseKind[row.state]}>{row.state === "approved" ? t("release.missing", { count: row.threshold - row.signatures }) : t(`release.${row.state}`)}</State> },
+      {
+        id: "state",
+        head: t("col.state"),
+        width: 176,
+        cell: (row) => (
+          <State kind={releaseKind[row.state]}>
+            {row.state === "approved" ? t("release.missing", { count: row.threshold - row.signatures }) : t(`release.${row.state}`)}
+          </State>
+        ),
+      },
       { id: "version", head: t("col.version"), width: 96, cell: (row) => <span className="mono strong">{row.version}</span> },
       { id: "name", head: t("col.release"), width: "1fr", cell: (row) => <Subject id={row.id} /> },
-      { id: "author", head: t("col.author"), width: 140, cell: (row) => <span className="t2">{row.author}</span> },
-      { id: "signatures", head: t("col.signatures"), width: 104, cell: (row) => <Signatures row={row} /> },
-      { id: "rollouts", head: t("col.rollouts"), width: 72, right: true, cell: (row) => <span className="t2">{used.get(row.id) ?? 0}</span> },
-      { id: "changed", head: t("col.changed"), width: 104, right: true, cell: (row) => <span className="t3"><Age at={row.changed_at} /></span> },
+      { id: "author", head: t("col.author"), width: 116, cell: (row) => <span className="t2">{row.author}</span> },
+      { id: "signatures", head: t("col.signatures"), width: 84, cell: (row) => <Signatures row={row} /> },
+      {
+        id: "rollouts",
+        head: t("col.rollouts"),
+        width: 72,
+        right: true,
+        cell: (row) => <span className="t2">{used.get(row.id) ?? 0}</span>,
+      },
+      {
+        id: "changed",
+        head: t("col.changed"),
+        width: 104,
+        right: true,
+        cell: (row) => (
+          <span className="t3">
+            <Age at={row.changed_at} />
+          </span>
+        ),
+      },
     ],
     [t, used],
   );
@@ -55,7 +80,13 @@ export function Releases() {
         title={t("place.releases")}
         meta={[t("releases.about"), <Freshness key="f" at={list.dataUpdatedAt} reload={() => list.refetch()} />]}
         acts={
-          <Button look="primary" size="lg" icon={<IconPlus className="i" />} denied={me.denied(RELEASE)} onClick={() => go({ to: "/releases/new" })}>
+          <Button
+            look="primary"
+            size="lg"
+            icon={<IconPlus className="i" />}
+            denied={me.denied(RELEASE)}
+            onClick={() => go({ to: "/releases/new" })}
+          >
             {t("releases.new")}
           </Button>
         }
@@ -68,17 +99,38 @@ export function Releases() {
               {states
                 .filter((one) => all.some((row) => row.state === one))
                 .map((one) => (
-                  <Chip key={one} on={state === one} set={() => set(one)} kind={releaseKind[one]} name={t(`release.${one}`)} n={all.filter((row) => row.state === one).length} />
+                  <Chip
+                    key={one}
+                    on={state === one}
+                    set={() => set(one)}
+                    kind={releaseKind[one]}
+                    name={t(`release.${one}`)}
+                    n={all.filter((row) => row.state === one).length}
+                  />
                 ))}
             </div>
           </div>
-          {list.error && <div className="pb"><Failure error={list.error} retry={() => list.refetch()} /></div>}
+          {list.error && (
+            <div className="pb">
+              <Failure error={list.error} retry={() => list.refetch()} />
+            </div>
+          )}
           {!list.data && !list.error && <Loading />}
           {list.data && rows.length === 0 && (
-            <Empty act={state ? <Button onClick={() => set()}>{t("list.clear")}</Button> : undefined}>{state ? t("list.nomatch") : t("releases.none")}</Empty>
+            <Empty act={state ? <Button onClick={() => set()}>{t("list.clear")}</Button> : undefined}>
+              {state ? t("list.nomatch") : t("releases.none")}
+            </Empty>
           )}
           {rows.length > 0 && (
-            <DataGrid label={t("place.releases")} columns={columns} total={rows.length} rowAt={(index) => rows[index]} idOf={(row) => row.id} onOpen={(row) => go({ to: "/releases/$id", params: { id: row.id } })} dim={(row) => row.state === "withdrawn"} />
+            <DataGrid
+              label={t("place.releases")}
+              columns={columns}
+              total={rows.length}
+              rowAt={(index) => rows[index]}
+              idOf={(row) => row.id}
+              onOpen={(row) => go({ to: "/releases/$id", params: { id: row.id } })}
+              dim={(row) => row.state === "withdrawn"}
+            />
           )}
         </section>
       </div>
@@ -93,7 +145,9 @@ function Subject({ id }: { id: string }) {
     <span className="row">
       {artifact && <span>{artifact.model}</span>}
       <span className="t3 cut">{detail.data?.notes}</span>
-      <span className="t3"><Id id={id} short /></span>
+      <span className="t3">
+        <Id id={id} short />
+      </span>
     </span>
   );
 }
@@ -103,7 +157,12 @@ export function Signatures({ row }: { row: { signatures: number; threshold: numb
   const { t } = useTranslation();
   return (
     <span className="row gap4">
-      <Seal parts={Array.from({ length: row.threshold }, (_, i) => (i < row.signatures ? "on" : "off"))} met={row.signatures >= row.threshold} size={18} label="" />
+      <Seal
+        parts={Array.from({ length: row.threshold }, (_, i) => (i < row.signatures ? "on" : "off"))}
+        met={row.signatures >= row.threshold}
+        size={18}
+        label=""
+      />
       {t("release.of", { n: Math.min(row.signatures, row.threshold), total: row.threshold })}
     </span>
   );

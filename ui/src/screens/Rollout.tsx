@@ -33,21 +33,33 @@ export function Rollout() {
   const pause = useOrder("rollout.pause");
   const resume = useOrder("rollout.resume");
   const [aborting, abort] = useState(false);
-  if (!answer.data) return <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>;
+  if (!answer.data)
+    return (
+      <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>
+    );
   const detail = answer.data;
   const { row, pause_cause: cause } = detail;
   const open = detail.phases.findLastIndex((phase) => phase.opened_at !== undefined);
   const ended = row.state === "finished" || row.state === "aborted";
-  const word = row.state === "running" ? t("rollout.runningphase", { n: open + 1, total: detail.phases.length }) : t(cause ? "rollout.paused_itself" : `rollout.${row.state}`);
+  const word =
+    row.state === "running"
+      ? t("rollout.runningphase", { n: open + 1, total: detail.phases.length })
+      : t(cause ? "rollout.paused_itself" : `rollout.${row.state}`);
   return (
     <>
       <Head
         title={said(row.target)}
-        state={<State kind={rolloutKind(row.state, !!cause)} pill>{word}</State>}
+        state={
+          <State kind={rolloutKind(row.state, !!cause)} pill>
+            {word}
+          </State>
+        }
         meta={[
           <Id key="id" id={row.id} copy />,
           t("rollout.fixed", { n: count(sum(row.counts)) }),
-          <span key="at">{row.created_at.slice(11, 16)} UTC, <Age at={row.created_at} /></span>,
+          <span key="at">
+            {row.created_at.slice(11, 16)} UTC, <Age at={row.created_at} />
+          </span>,
           <Freshness key="f" at={answer.dataUpdatedAt} reload={() => answer.refetch()} />,
         ]}
         acts={
@@ -56,11 +68,26 @@ export function Rollout() {
               {t("rollout.abort")}
             </Button>
             {row.state === "paused" ? (
-              <Button size="lg" look="strong" className="pausebtn" icon={<IconPlayerPlay className="i" />} denied={me.denied(OPERATE)} onClick={() => resume.mutate({ rollout: id })}>
+              <Button
+                size="lg"
+                look="strong"
+                className="pausebtn"
+                icon={<IconPlayerPlay className="i" />}
+                denied={me.denied(OPERATE)}
+                onClick={() => resume.mutate({ rollout: id })}
+              >
                 {t("rollout.resume")}
               </Button>
             ) : (
-              <Button size="lg" look="strong" className="pausebtn" icon={<IconPlayerPause className="i" />} disabled={row.state !== "running"} denied={me.denied(OPERATE)} onClick={() => pause.mutate({ rollout: id })}>
+              <Button
+                size="lg"
+                look="strong"
+                className="pausebtn"
+                icon={<IconPlayerPause className="i" />}
+                disabled={row.state !== "running"}
+                denied={me.denied(OPERATE)}
+                onClick={() => pause.mutate({ rollout: id })}
+              >
                 {t("rollout.pause")}
               </Button>
             )}
@@ -75,8 +102,19 @@ export function Rollout() {
             <span className="t grow">
               <b>{t("rollout.pauseditself")}</b>{" "}
               {cause.rule === "failures"
-                ? t("rollout.causefailures", { share: share(cause.failed, cause.ended), failed: cause.failed, ended: cause.ended, limit: cause.threshold.share, phase: cause.phase + 1 })
-                : t("rollout.causereach", { confirmed: cause.confirmed, judged: cause.judged, success: cause.success, phase: cause.phase + 1 })}
+                ? t("rollout.causefailures", {
+                    share: share(cause.failed, cause.ended),
+                    failed: cause.failed,
+                    ended: cause.ended,
+                    limit: cause.threshold.share,
+                    phase: cause.phase + 1,
+                  })
+                : t("rollout.causereach", {
+                    confirmed: cause.confirmed,
+                    judged: cause.judged,
+                    success: cause.success,
+                    phase: cause.phase + 1,
+                  })}
             </span>
           </div>
         )}
@@ -93,7 +131,11 @@ export function Rollout() {
         title={t("rollout.aborttitle", { name: said(row.target) })}
         act={t("rollout.abortact", { name: said(row.target) })}
         preview={() => platform().call("rollout.abort_preview", { rollout: id })}
-        commit={(token) => platform().call("rollout.abort", { request: { rollout: id }, token }).then(() => answer.refetch())}
+        commit={(token) =>
+          platform()
+            .call("rollout.abort", { request: { rollout: id }, token })
+            .then(() => answer.refetch())
+        }
       />
     </>
   );
@@ -107,7 +149,7 @@ function Phases({ detail }: { detail: RolloutDetail }) {
   const at = gate(detail, now);
   const total = detail.policy.phases.reduce((n, phase) => n + phase.devices, 0);
   let done = 0;
-  const template = detail.phases.map((_, i) => (i === (at?.open ?? 0) ? "minmax(360px, 1fr)" : "minmax(96px, 128px)")).join(" ");
+  const template = detail.phases.map((_, i) => (i === (at?.open ?? 0) ? "minmax(360px, 1fr)" : "minmax(112px, 132px)")).join(" ");
   return (
     <section className="panel fixed">
       <div className="phases" style={{ gridTemplateColumns: template }}>
@@ -123,12 +165,32 @@ function Phases({ detail }: { detail: RolloutDetail }) {
             <div key={phase.not_before + String(i)} className={`phase ${current ? "now" : ""}`}>
               <div className="cap">
                 <b>{t("rollout.phase", { n: i + 1 })}</b>
-                <span className="cut">{t("rollout.to", { n: Math.round((done / Math.max(1, total)) * 100) })}</span>
-                {current && <span className="grow r">{t("rollout.opened", { n: count(devices), at: phase.opened_at?.slice(11, 16) ?? "", text: duration((now - instant(phase.opened_at ?? "")) / 1000) })}</span>}
+                <span className="cut">
+                  {done / Math.max(1, total) < 0.01
+                    ? t("rollout.todevices", { n: count(done) })
+                    : t("rollout.to", { n: Math.round((done / Math.max(1, total)) * 100) })}
+                </span>
+                {current && (
+                  <span className="grow r">
+                    {t("rollout.opened", {
+                      n: count(devices),
+                      at: phase.opened_at?.slice(11, 16) ?? "",
+                      text: duration((now - instant(phase.opened_at ?? "")) / 1000),
+                    })}
+                  </span>
+                )}
               </div>
               <div className="gauge">
                 <StateBar counts={counts} size="big" label={t("rollout.phase", { n: i + 1 })} />
-                {current && policy && <i className="tick" data-l={at?.last ? t("rollout.succeedsat", { n: policy.success }) : t("rollout.opensat", { phase: i + 2, n: policy.success })} style={{ left: `${policy.success}%` }} />}
+                {current && policy && (
+                  <i
+                    className="tick"
+                    data-l={
+                      at?.last ? t("rollout.succeedsat", { n: policy.success }) : t("rollout.opensat", { phase: i + 2, n: policy.success })
+                    }
+                    style={{ left: `${policy.success}%` }}
+                  />
+                )}
                 {current && <i className="tick lo" data-l={t("rollout.pausesat", { n: limit })} style={{ left: `${100 - limit}%` }} />}
               </div>
               <div className="sum">
@@ -140,7 +202,9 @@ function Phases({ detail }: { detail: RolloutDetail }) {
                     <State kind="bad">{t("rollout.nfailed", { n: count(counts.bad) })}</State>
                   </>
                 ) : opened ? (
-                  <State kind={counts.ok + counts.bad >= devices ? "ok" : "run"}>{t("rollout.of", { n: count(counts.ok), total: count(devices) })}</State>
+                  <State kind={counts.ok + counts.bad >= devices ? "ok" : "run"}>
+                    {t("rollout.of", { n: count(counts.ok), total: count(devices) })}
+                  </State>
                 ) : (
                   <State kind="idle">{t("rollout.nwait", { n: count(devices) })}</State>
                 )}
@@ -154,18 +218,34 @@ function Phases({ detail }: { detail: RolloutDetail }) {
           <Glyph kind={at.needed > 0 || at.soaked > 0 ? "run" : "ok"} />
           <span className="grow gatetext">
             {at.last ? (
-              <Trans i18nKey="gate.last" values={{ now: share(at.counts.ok, at.devices), left: count(at.devices - at.ended) }} components={{ b: <b /> }} />
+              <Trans
+                i18nKey="gate.last"
+                values={{ now: share(at.counts.ok, at.devices), left: count(at.devices - at.ended) }}
+                components={{ b: <b /> }}
+              />
             ) : (
               <Trans
                 i18nKey={at.soaked > 0 ? "gate.both" : "gate.success"}
-                values={{ phase: at.open + 2, need: at.policy.success, soak: duration(at.policy.soak), now: share(at.counts.ok, at.devices), more: count(at.needed), left: duration(at.soaked) }}
+                values={{
+                  phase: at.open + 2,
+                  need: at.policy.success,
+                  soak: duration(at.policy.soak),
+                  now: share(at.counts.ok, at.devices),
+                  more: count(at.needed),
+                  left: duration(at.soaked),
+                }}
                 components={{ b: <b /> }}
               />
             )}
           </span>
           {!at.last && <span className="t3">{t(at.policy.gate === "continue" ? "gate.continues" : "gate.waits")}</span>}
           {!at.last && at.policy.gate === "wait_for_me" && (
-            <Button size="sm" denied={me.denied(OPERATE)} disabled={at.needed > 0 || at.soaked > 0} onClick={() => openNext.mutate({ rollout: detail.row.id, phase: at.open })}>
+            <Button
+              size="sm"
+              denied={me.denied(OPERATE)}
+              disabled={at.needed > 0 || at.soaked > 0}
+              onClick={() => openNext.mutate({ rollout: detail.row.id, phase: at.open })}
+            >
               {t("gate.open", { n: at.open + 2 })}
             </Button>
           )}
@@ -186,11 +266,22 @@ function Progress({ detail }: { detail: RolloutDetail }) {
     return {
       times: rows.map((point) => instant(point.at)),
       counts: [{ name: t("deployment.succeeded"), token: "ok-fg", values: rows.map((point) => point.succeeded) }],
-      shares: [{ name: t("rollout.failedshare"), token: "bad-fg", values: rows.map((point) => (point.succeeded + point.failed < 5 ? null : (point.failed / (point.succeeded + point.failed)) * 100)) }],
+      shares: [
+        {
+          name: t("rollout.failedshare"),
+          token: "bad-fg",
+          values: rows.map((point) =>
+            point.succeeded + point.failed < 5 ? null : (point.failed / (point.succeeded + point.failed)) * 100,
+          ),
+        },
+      ],
     };
   }, [points, t]);
   const events = useMemo(
-    () => detail.phases.flatMap((phase, i) => (phase.opened_at ? [{ at: instant(phase.opened_at), name: t("rollout.phase", { n: i + 1 }) }] : [])),
+    () =>
+      detail.phases.flatMap((phase, i) =>
+        phase.opened_at ? [{ at: instant(phase.opened_at), name: t("rollout.phase", { n: i + 1 }) }] : [],
+      ),
     [detail.phases, t],
   );
   const limit = detail.policy.failure.share;
@@ -214,8 +305,25 @@ function Progress({ detail }: { detail: RolloutDetail }) {
       <Listing answer={answer} isEmpty={(said) => said.points.length < 2} empty={<Empty>{t("rollout.noseries")}</Empty>}>
         {() => (
           <div className="chartbox">
-            <TimeSeries label={t("rollout.series")} times={drawn.times} series={drawn.counts} height={124} value={count} events={events} table={table} axis={false} />
-            <TimeSeries label={t("rollout.failedshare")} times={drawn.times} series={drawn.shares} height={72} value={(n) => `${Math.round(n * 10) / 10} %`} threshold={threshold} table={table} />
+            <TimeSeries
+              label={t("rollout.series")}
+              times={drawn.times}
+              series={drawn.counts}
+              height={124}
+              value={count}
+              events={events}
+              table={table}
+              axis={false}
+            />
+            <TimeSeries
+              label={t("rollout.failedshare")}
+              times={drawn.times}
+              series={drawn.shares}
+              height={72}
+              value={(n) => `${Math.round(n * 10) / 10} %`}
+              threshold={threshold}
+              table={table}
+            />
           </div>
         )}
       </Listing>
@@ -242,14 +350,25 @@ function Failures({ detail }: { detail: RolloutDetail }) {
               <b className="num">{count(row.count)}</b>
               <span className="grow cut">{word(row.code)}</span>
               <span className="t2 cut common">{row.common}</span>
-              <button type="button" className="link plain" onClick={() => go({ to: "/rollouts/$id", params: { id: detail.row.id }, search: { state: "bad" } })}>
+              <button
+                type="button"
+                className="link plain"
+                onClick={() => go({ to: "/rollouts/$id", params: { id: detail.row.id }, search: { state: "bad" } })}
+              >
                 {t("rollout.show", { n: row.count })}
               </button>
             </div>
           ))
         }
       </Listing>
-      <div className="foot">{t("rollout.rule", { limit: failure.share, sample: failure.minimum_sample, now: share(counts.bad, counts.ok + counts.bad), ended: count(counts.ok + counts.bad) })}</div>
+      <div className="foot">
+        {t("rollout.rule", {
+          limit: failure.share,
+          sample: failure.minimum_sample,
+          now: share(counts.bad, counts.ok + counts.bad),
+          ended: count(counts.ok + counts.bad),
+        })}
+      </div>
     </section>
   );
 }

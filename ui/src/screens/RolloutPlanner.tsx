@@ -64,11 +64,23 @@ export function RolloutPlanner() {
         meta={[t("plan.saved")]}
         acts={
           <>
-            <Button size="lg" onClick={() => { clear(); void go({ to: "/rollouts" }); }}>
+            <Button
+              size="lg"
+              onClick={() => {
+                clear();
+                void go({ to: "/rollouts" });
+              }}
+            >
               {t("plan.discard")}
             </Button>
             {name === "preview" ? (
-              <Button size="lg" look="primary" denied={me.denied(OPERATE)} disabled={!ready || !preview.data || preview.isFetching || start.isPending} onClick={run}>
+              <Button
+                size="lg"
+                look="primary"
+                denied={me.denied(OPERATE)}
+                disabled={!ready || !preview.data || preview.isFetching || start.isPending}
+                onClick={run}
+              >
                 {t("plan.start", { n: count(preview.data?.devices ?? 0) })}
               </Button>
             ) : (
@@ -84,7 +96,13 @@ export function RolloutPlanner() {
           <ol className="steps">
             {steps.map((one, i) => (
               <li key={one}>
-                <button type="button" className={`stepbtn ${i === step ? "on" : ""}`} aria-current={i === step ? "step" : undefined} disabled={i > 0 && !plan.release} onClick={() => to(i)}>
+                <button
+                  type="button"
+                  className={`stepbtn ${i === step ? "on" : ""}`}
+                  aria-current={i === step ? "step" : undefined}
+                  disabled={i > 0 && !plan.release}
+                  onClick={() => to(i)}
+                >
                   <span className="step">{i + 1}</span>
                   {t(`plan.${one}`)}
                 </button>
@@ -114,7 +132,14 @@ function ReleaseStep() {
       {list.data && rows.length === 0 && <Empty>{t("plan.nopublished")}</Empty>}
       <div role="radiogroup" aria-label={t("plan.release")}>
         {rows.map((row) => (
-          <ReleaseChoice key={row.id} id={row.id} version={row.version} at={row.changed_at} on={plan.release === row.id} choose={() => set({ release: row.id })} />
+          <ReleaseChoice
+            key={row.id}
+            id={row.id}
+            version={row.version}
+            at={row.changed_at}
+            on={plan.release === row.id}
+            choose={() => set({ release: row.id })}
+          />
         ))}
       </div>
     </Panel>
@@ -182,12 +207,36 @@ const Excluded = ({ plan }: { plan: RolloutPlan }) => {
   );
 };
 
-function Num({ label, value, set, min = 0, max, unit }: { label: string; value: number; set: (n: number) => void; min?: number; max?: number; unit?: string }) {
+function Num({
+  label,
+  value,
+  set,
+  min = 0,
+  max,
+  unit,
+}: {
+  label: string;
+  value: number;
+  set: (n: number) => void;
+  min?: number;
+  max?: number;
+  unit?: string;
+}) {
   return (
     <label className="numfield">
       <span className="s12 t2">{label}</span>
       <span className="row gap4">
-        <input className="field" type="number" min={min} max={max} value={value} onChange={(event) => event.target.value !== "" && set(Math.max(min, Math.min(max ?? Number.MAX_SAFE_INTEGER, Math.round(Number(event.target.value)))))} />
+        <input
+          className="field"
+          type="number"
+          min={min}
+          max={max}
+          value={value}
+          onChange={(event) =>
+            event.target.value !== "" &&
+            set(Math.max(min, Math.min(max ?? Number.MAX_SAFE_INTEGER, Math.round(Number(event.target.value)))))
+          }
+        />
         {unit && <span className="t3">{unit}</span>}
       </span>
     </label>
@@ -198,9 +247,10 @@ function PhasesStep({ plan, fault }: { plan?: RolloutPlan; fault?: "none" | "res
   const { t } = useTranslation();
   const draft = useDraft();
   const { phases } = draft.plan;
-  const change = (i: number, part: Partial<PhaseSize>) => draft.set({ phases: phases.map((one, at) => (at === i ? { ...one, ...part } : one)) });
+  const change = (i: number, part: Partial<PhaseSize>) =>
+    draft.set({ phases: phases.map((one, at) => (at === i ? { ...one, ...part } : one)) });
   const kindOf = (size: PhaseSize["size"]) => (size === "rest" ? "rest" : "devices" in size ? "devices" : "percent");
-  const valueOf = (size: PhaseSize["size"]) => (size === "rest" ? 0 : "devices" in size ? size.devices : size.percent);
+  const numberOf = (size: PhaseSize["size"]) => (size === "rest" ? 0 : "devices" in size ? size.devices : size.percent);
   return (
     <Panel
       title={t("plan.phases")}
@@ -223,9 +273,9 @@ function PhasesStep({ plan, fault }: { plan?: RolloutPlan; fault?: "none" | "res
         <colgroup>
           <col style={{ width: 48 }} />
           <col style={{ width: 176 }} />
-          <col style={{ width: 72 }} />
-          <col style={{ width: 84 }} />
-          <col style={{ width: 84 }} />
+          <col style={{ width: 64 }} />
+          <col style={{ width: 92 }} />
+          <col style={{ width: 92 }} />
           <col />
           <col style={{ width: 44 }} />
         </colgroup>
@@ -253,32 +303,74 @@ function PhasesStep({ plan, fault }: { plan?: RolloutPlan; fault?: "none" | "res
                     className="field"
                     aria-label={t("plan.sizeof", { n: i + 1 })}
                     value={kindOf(phase.size)}
-                    onChange={(event) => change(i, { size: event.target.value === "rest" ? "rest" : event.target.value === "devices" ? { devices: 10 } : { percent: 25 } })}
+                    onChange={(event) =>
+                      change(i, {
+                        size: event.target.value === "rest" ? "rest" : event.target.value === "devices" ? { devices: 10 } : { percent: 25 },
+                      })
+                    }
                   >
                     <option value="devices">{t("plan.sizedevices")}</option>
                     <option value="percent">{t("plan.sizepercent")}</option>
                     <option value="rest">{t("plan.sizerest")}</option>
                   </select>
                   {phase.size !== "rest" && (
-                    <input className="field tiny" type="number" min={1} aria-label={t("plan.sizenumber", { n: i + 1 })} value={valueOf(phase.size)} onChange={(event) => { const n = Math.max(1, Number(event.target.value)); change(i, { size: kindOf(phase.size) === "devices" ? { devices: n } : { percent: Math.min(100, n) } }); }} />
+                    <input
+                      className="field tiny"
+                      type="number"
+                      min={1}
+                      aria-label={t("plan.sizenumber", { n: i + 1 })}
+                      value={numberOf(phase.size)}
+                      onChange={(event) => {
+                        const n = Math.max(1, Number(event.target.value));
+                        change(i, { size: kindOf(phase.size) === "devices" ? { devices: n } : { percent: Math.min(100, n) } });
+                      }}
+                    />
                   )}
                 </span>
               </td>
               <td className="r t2">{plan?.policy.phases[i] ? count(plan.policy.phases[i].devices) : "–"}</td>
               <td>
-                <input className="field tiny" type="number" min={0} max={100} aria-label={t("plan.successof", { n: i + 1 })} value={phase.success} onChange={(event) => change(i, { success: Math.max(0, Math.min(100, Number(event.target.value))) })} /> %
+                <input
+                  className="field tiny"
+                  type="number"
+                  min={0}
+                  max={100}
+                  aria-label={t("plan.successof", { n: i + 1 })}
+                  value={phase.success}
+                  onChange={(event) => change(i, { success: Math.max(0, Math.min(100, Number(event.target.value))) })}
+                />{" "}
+                %
               </td>
               <td>
-                <input className="field tiny" type="number" min={0} aria-label={t("plan.soakof", { n: i + 1 })} value={phase.soak / 3600} onChange={(event) => change(i, { soak: Math.max(0, Math.round(Number(event.target.value) * 3600)) })} /> h
+                <input
+                  className="field tiny"
+                  type="number"
+                  min={0}
+                  aria-label={t("plan.soakof", { n: i + 1 })}
+                  value={phase.soak / 3600}
+                  onChange={(event) => change(i, { soak: Math.max(0, Math.round(Number(event.target.value) * 3600)) })}
+                />{" "}
+                h
               </td>
               <td>
-                <select className="field" aria-label={t("plan.gateof", { n: i + 1 })} value={phase.gate} onChange={(event) => change(i, { gate: event.target.value as PhaseSize["gate"] })}>
+                <select
+                  className="field"
+                  aria-label={t("plan.gateof", { n: i + 1 })}
+                  value={phase.gate}
+                  onChange={(event) => change(i, { gate: event.target.value as PhaseSize["gate"] })}
+                >
                   <option value="continue">{t("plan.continue")}</option>
                   <option value="wait_for_me">{t("plan.waitforme")}</option>
                 </select>
               </td>
               <td>
-                <button type="button" className="copybtn" aria-label={t("plan.removephase", { n: i + 1 })} disabled={phases.length === 1} onClick={() => draft.set({ phases: phases.filter((_, at) => at !== i) })}>
+                <button
+                  type="button"
+                  className="copybtn"
+                  aria-label={t("plan.removephase", { n: i + 1 })}
+                  disabled={phases.length === 1}
+                  onClick={() => draft.set({ phases: phases.filter((_, at) => at !== i) })}
+                >
                   <IconX className="copy" />
                 </button>
               </td>
@@ -287,7 +379,19 @@ function PhasesStep({ plan, fault }: { plan?: RolloutPlan; fault?: "none" | "res
         </tbody>
       </table>
       <div className="foot tall">
-        <Button size="sm" icon={<IconPlus className="i i-14" />} onClick={() => draft.set({ phases: [...phases.slice(0, -1), { size: { percent: 25 }, success: 95, soak: 6 * 3600, gate: "continue" }, ...phases.slice(-1)] })}>
+        <Button
+          size="sm"
+          icon={<IconPlus className="i i-14" />}
+          onClick={() =>
+            draft.set({
+              phases: [
+                ...phases.slice(0, -1),
+                { size: { percent: 25 }, success: 95, soak: 6 * 3600, gate: "continue" },
+                ...phases.slice(-1),
+              ],
+            })
+          }
+        >
           {t("plan.addphase")}
         </Button>
       </div>
@@ -303,18 +407,52 @@ function SafetyStep() {
   return (
     <Panel title={t("plan.safety")}>
       <div className="pb fields">
-        <Num label={t("plan.failshare")} value={plan.failure.share} min={1} max={100} unit="%" set={(share) => set({ failure: { ...plan.failure, share } })} />
-        <Num label={t("plan.sample")} value={plan.failure.minimum_sample} min={1} set={(minimum_sample) => set({ failure: { ...plan.failure, minimum_sample } })} />
-        <Num label={t("plan.timeout")} value={Math.round(plan.device_timeout / 60)} min={1} unit="min" set={(n) => set({ device_timeout: n * 60 })} />
+        <Num
+          label={t("plan.failshare")}
+          value={plan.failure.share}
+          min={1}
+          max={100}
+          unit="%"
+          set={(share) => set({ failure: { ...plan.failure, share } })}
+        />
+        <Num
+          label={t("plan.sample")}
+          value={plan.failure.minimum_sample}
+          min={1}
+          set={(minimum_sample) => set({ failure: { ...plan.failure, minimum_sample } })}
+        />
+        <Num
+          label={t("plan.timeout")}
+          value={Math.round(plan.device_timeout / 60)}
+          min={1}
+          unit="min"
+          set={(n) => set({ device_timeout: n * 60 })}
+        />
         <Num label={t("plan.retries")} value={plan.retries} max={10} set={(retries) => set({ retries })} />
-        <Num label={t("plan.rate")} value={plan.rate?.offers ?? 0} unit={t("plan.perminute")} set={(offers) => set({ rate: offers > 0 ? { offers, per: 60 } : undefined })} />
+        <Num
+          label={t("plan.rate")}
+          value={plan.rate?.offers ?? 0}
+          unit={t("plan.perminute")}
+          set={(offers) => set({ rate: offers > 0 ? { offers, per: 60 } : undefined })}
+        />
         <label className="numfield">
           <span className="s12 t2">{t("plan.window")}</span>
           <span className="row gap4">
-            <input type="checkbox" aria-label={t("plan.window")} checked={!!plan.window} onChange={(event) => set({ window: event.target.checked ? { from_minute: 22 * 60, minutes: 360 } : undefined })} />
+            <input
+              type="checkbox"
+              aria-label={t("plan.window")}
+              checked={!!plan.window}
+              onChange={(event) => set({ window: event.target.checked ? { from_minute: 22 * 60, minutes: 360 } : undefined })}
+            />
             {plan.window && (
               <>
-                <input className="field" type="time" aria-label={t("plan.windowfrom")} value={time(plan.window.from_minute)} onChange={(event) => plan.window && set({ window: { ...plan.window, from_minute: minute(event.target.value) } })} />
+                <input
+                  className="field"
+                  type="time"
+                  aria-label={t("plan.windowfrom")}
+                  value={time(plan.window.from_minute)}
+                  onChange={(event) => plan.window && set({ window: { ...plan.window, from_minute: minute(event.target.value) } })}
+                />
                 <span className="t3">{t("plan.windowto", { at: time((plan.window.from_minute + plan.window.minutes) % 1440) })}</span>
               </>
             )}
@@ -333,11 +471,29 @@ function DeliveryStep({ plan: seen }: { plan?: RolloutPlan }) {
   return (
     <Panel title={t("plan.delivery")}>
       <div className="pb fields">
-        <Num label={t("plan.linklife")} value={Math.round(plan.link_life / 60)} min={1} unit="min" set={(n) => set({ link_life: n * 60 })} />
-        <Num label={t("plan.ticketlife")} value={Math.round(plan.ticket_life / 86_400)} min={1} max={14} unit="d" set={(n) => set({ ticket_life: n * 86_400 })} />
+        <Num
+          label={t("plan.linklife")}
+          value={Math.round(plan.link_life / 60)}
+          min={1}
+          unit="min"
+          set={(n) => set({ link_life: n * 60 })}
+        />
+        <Num
+          label={t("plan.ticketlife")}
+          value={Math.round(plan.ticket_life / 86_400)}
+          min={1}
+          max={14}
+          unit="d"
+          set={(n) => set({ ticket_life: n * 86_400 })}
+        />
         <label className="numfield">
           <span className="s12 t2">{t("plan.startat")}</span>
-          <input className="field" type="datetime-local" value={plan.start_at?.slice(0, 16) ?? ""} onChange={(event) => set({ start_at: event.target.value ? `${event.target.value}:00Z` : undefined })} />
+          <input
+            className="field"
+            type="datetime-local"
+            value={plan.start_at?.slice(0, 16) ?? ""}
+            onChange={(event) => set({ start_at: event.target.value ? `${event.target.value}:00Z` : undefined })}
+          />
         </label>
       </div>
       {seen && <div className="foot">{t("plan.traffic", { bytes: bytes(seen.traffic_bytes), n: count(seen.devices) })}</div>}
@@ -354,12 +510,25 @@ function PreviewStep({ plan, error }: { plan?: RolloutPlan; error: Error | null 
     <>
       <Panel title={t("plan.whatwill")}>
         <div className="pb">
-          <p className="lead">{t("plan.sentence", { name: said(plan.target), n: count(plan.devices), phases: plan.policy.phases.length, limit: plan.policy.failure.share })}</p>
+          <p className="lead">
+            {t("plan.sentence", {
+              name: said(plan.target),
+              n: count(plan.devices),
+              phases: plan.policy.phases.length,
+              limit: plan.policy.failure.share,
+            })}
+          </p>
           <p className="t2">{t("plan.willsign", { n: count(plan.devices) })}</p>
         </div>
       </Panel>
       <Panel title={t("plan.timeline")} note="UTC">
         <table>
+          <colgroup>
+            <col style={{ width: 64 }} />
+            <col style={{ width: 72 }} />
+            <col style={{ width: 144 }} />
+            <col />
+          </colgroup>
           <thead>
             <tr>
               <th>{t("col.phase")}</th>
@@ -375,7 +544,12 @@ function PreviewStep({ plan, error }: { plan?: RolloutPlan; error: Error | null 
                 <td>{i + 1}</td>
                 <td className="r">{count(phase.devices)}</td>
                 <td>{plan.not_before[i]?.slice(0, 16).replace("T", " ")}</td>
-                <td className="t2">{t(phase.gate === "continue" ? "plan.rulecontinue" : "plan.rulewait", { success: phase.success, soak: duration(phase.soak) })}</td>
+                <td className="t2">
+                  {t(phase.gate === "continue" ? "plan.rulecontinue" : "plan.rulewait", {
+                    success: phase.success,
+                    soak: duration(phase.soak),
+                  })}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -28,13 +28,27 @@ export function Rollouts() {
         title={t("place.rollouts")}
         meta={[t("rollouts.about")]}
         acts={
-          <Button look="primary" size="lg" icon={<IconPlus className="i" />} denied={me.denied(OPERATE)} onClick={() => go({ to: "/rollouts/new" })}>
+          <Button
+            look="primary"
+            size="lg"
+            icon={<IconPlus className="i" />}
+            denied={me.denied(OPERATE)}
+            onClick={() => go({ to: "/rollouts/new" })}
+          >
             {t("rollouts.new")}
           </Button>
         }
       />
       <div className="body scroll">
-        <Listing answer={list} isEmpty={(page) => page.rows.length === 0} empty={<Panel><Empty>{t("rollouts.none")}</Empty></Panel>}>
+        <Listing
+          answer={list}
+          isEmpty={(page) => page.rows.length === 0}
+          empty={
+            <Panel>
+              <Empty>{t("rollouts.none")}</Empty>
+            </Panel>
+          }
+        >
           {(page) => (
             <>
               <Panel title={t("rollouts.open")} note={page.rows.filter((row) => !ended(row)).length}>
@@ -96,11 +110,13 @@ function Row({ row, full }: { row: RolloutRow; full?: boolean }) {
   const next = () => {
     if (row.state === "finished" || row.state === "aborted") return t("rollout.endedwith", { n: count(gather(row.counts).ok) });
     if (row.state === "planned") return t("rollout.notstarted");
-    if (cause?.rule === "failures") return t("rollout.failedlimit", { share: share(cause.failed, cause.ended), limit: cause.threshold.share });
+    if (cause?.rule === "failures")
+      return t("rollout.failedlimit", { share: share(cause.failed, cause.ended), limit: cause.threshold.share });
     if (cause) return t("rollout.outofreach", { success: cause.success });
     if (row.state === "paused") return t("rollout.waits");
     if (!at) return "";
-    if (at.needed > 0) return t("rollout.gatesuccess", { now: share(at.counts.ok, at.devices), need: at.policy.success, phase: at.open + 1 });
+    if (at.needed > 0)
+      return t("rollout.gatesuccess", { now: share(at.counts.ok, at.devices), need: at.policy.success, phase: at.open + 1 });
     if (at.soaked > 0) return t("rollout.gatesoak", { soak: duration(at.policy.soak), left: duration(at.soaked) });
     return at.last ? t("rollout.lastphase") : t("rollout.waits");
   };

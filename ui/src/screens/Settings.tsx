@@ -43,14 +43,50 @@ export function Settings() {
         <div className="two-col">
           <div className="stack">
             <Panel title={t("settings.look")}>
-              {choice("settings.theme", ["system", "dark", "light"] as const, settings.scheme, (value) => t(`settings.${value}`), (scheme) => settings.set({ scheme }))}
-              {choice("settings.contrast", ["system", "normal", "more"] as const, settings.contrast, (value) => t(`settings.${value}`), (contrast) => settings.set({ contrast }))}
-              {choice("settings.density", ["normal", "compact"] as const, settings.compact ? "compact" : "normal", (value) => t(`settings.${value}`), (value) => settings.set({ compact: value === "compact" }))}
-              {choice("settings.language", Object.keys(languageNames) as Language[], i18n.language as Language, (value) => languageNames[value], (value) => void speak(value))}
+              {choice(
+                "settings.theme",
+                ["system", "dark", "light"] as const,
+                settings.scheme,
+                (value) => t(`settings.${value}`),
+                (scheme) => settings.set({ scheme }),
+              )}
+              {choice(
+                "settings.contrast",
+                ["system", "normal", "more"] as const,
+                settings.contrast,
+                (value) => t(`settings.${value}`),
+                (contrast) => settings.set({ contrast }),
+              )}
+              {choice(
+                "settings.density",
+                ["normal", "compact"] as const,
+                settings.compact ? "compact" : "normal",
+                (value) => t(`settings.${value}`),
+                (value) => settings.set({ compact: value === "compact" }),
+              )}
+              {choice(
+                "settings.language",
+                Object.keys(languageNames) as Language[],
+                i18n.language as Language,
+                (value) => languageNames[value],
+                (value) => void speak(value),
+              )}
             </Panel>
-            <Panel title={t("settings.workspaces")} tail={<Button size="sm" onClick={() => go({ to: "/first-run" })}>{t("settings.addworkspace")}</Button>}>
+            <Panel
+              title={t("settings.workspaces")}
+              tail={
+                <Button size="sm" onClick={() => go({ to: "/first-run" })}>
+                  {t("settings.addworkspace")}
+                </Button>
+              }
+            >
               {open.error && <Failure error={open.error} />}
-              <Listing answer={workspaces} rows={2} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("settings.noworkspace")}</Empty>}>
+              <Listing
+                answer={workspaces}
+                rows={2}
+                isEmpty={(page) => page.rows.length === 0}
+                empty={<Empty>{t("settings.noworkspace")}</Empty>}
+              >
                 {(page) =>
                   page.rows.map((row) => {
                     const on = row.id === me.status?.workspace?.id;
@@ -60,7 +96,13 @@ export function Settings() {
                           {row.name}
                           <span className="t3 s12 block">{t(`workspace.${row.kind}`)}</span>
                         </span>
-                        {on ? <State kind="ok">{t("settings.openhere")}</State> : <Button size="sm" onClick={() => open.mutate({ workspace: row.id })}>{t("settings.switch")}</Button>}
+                        {on ? (
+                          <State kind="ok">{t("settings.openhere")}</State>
+                        ) : (
+                          <Button size="sm" onClick={() => open.mutate({ workspace: row.id })}>
+                            {t("settings.switch")}
+                          </Button>
+                        )}
                       </div>
                     );
                   })
@@ -68,7 +110,14 @@ export function Settings() {
               </Listing>
             </Panel>
           </div>
-          <Panel title={t("settings.connection")} tail={<Button size="sm" onClick={() => status.refetch()}>{t("settings.testconnection")}</Button>}>
+          <Panel
+            title={t("settings.connection")}
+            tail={
+              <Button size="sm" onClick={() => status.refetch()}>
+                {t("settings.testconnection")}
+              </Button>
+            }
+          >
             <Listing answer={status}>
               {(said) => (
                 <div className="pb">
@@ -76,7 +125,12 @@ export function Settings() {
                     wide={104}
                     rows={[
                       [t("settings.backend"), said.backend],
-                      [t("col.state"), <State key="s" kind={said.connection === "connected" ? "ok" : said.connection === "connecting" ? "run" : "bad"}>{t(`connection.${said.connection}`)}</State>],
+                      [
+                        t("col.state"),
+                        <State key="s" kind={said.connection === "connected" ? "ok" : said.connection === "connecting" ? "run" : "bad"}>
+                          {t(`connection.${said.connection}`)}
+                        </State>,
+                      ],
                       [t("settings.since"), <Age key="a" at={said.since} />],
                       [t("settings.person"), said.person],
                       [t("keys.roles"), said.roles.map((role) => t(`role.${role}`)).join(", ")],

@@ -49,7 +49,9 @@ export function Vault() {
           </div>
         </>
       );
-    return <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={8} />}</div>;
+    return (
+      <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={8} />}</div>
+    );
   }
   const vault = answer.data;
   const locks = me.status?.vault_locks_at;
@@ -65,7 +67,11 @@ export function Vault() {
     <>
       <Head
         title={t("place.vault")}
-        meta={[vault.holder, t("vault.generation", { n: vault.generation }), <Freshness key="f" at={answer.dataUpdatedAt} reload={() => answer.refetch()} />]}
+        meta={[
+          vault.holder,
+          t("vault.generation", { n: vault.generation }),
+          <Freshness key="f" at={answer.dataUpdatedAt} reload={() => answer.refetch()} />,
+        ]}
         acts={
           <Button size="lg" disabled={backup.isPending} onClick={save}>
             {t("vault.backup")}
@@ -76,10 +82,18 @@ export function Vault() {
         <div className="stack">
           <Panel>
             <div className="vhero">
-              <Seal parts={["on", "on", "on"]} met size={80} raised={vault.unlocked} label={t(vault.unlocked ? "vault.unlocked" : "vault.locked")} />
+              <Seal
+                parts={["on", "on", "on"]}
+                met
+                size={80}
+                raised={vault.unlocked}
+                label={t(vault.unlocked ? "vault.unlocked" : "vault.locked")}
+              />
               <div>
                 <div className="vstate">{t(vault.unlocked ? "vault.open1" : "vault.closed1")}</div>
-                <div className="t2">{vault.unlocked ? (left !== undefined ? t("vault.locksin1", { text: duration(left) }) : "") : t("vault.stillwatch")}</div>
+                <div className="t2">
+                  {vault.unlocked ? (left !== undefined ? t("vault.locksin1", { text: duration(left) }) : "") : t("vault.stillwatch")}
+                </div>
               </div>
             </div>
             <div className="vacts">
@@ -119,7 +133,8 @@ export function Vault() {
             <div className="note warn fixed">
               <Glyph kind="warn" />
               <span className="t grow">
-                <b>{tested ? t("vault.testedago", { text: duration((now - instant(tested)) / 1000) }) : t("vault.nevertested")}</b> {t("vault.testwhy")}
+                <b>{tested ? t("vault.testedago", { text: duration((now - instant(tested)) / 1000) }) : t("vault.nevertested")}</b>{" "}
+                {t("vault.testwhy")}
               </span>
               <Button size="sm" onClick={() => platform().openVault()}>
                 {t("vault.test")}
@@ -167,7 +182,10 @@ export function Vault() {
                     <span className="t3 s12">
                       <Age at={row.at} />
                     </span>
-                    <Button size="sm" onClick={() => (row.release ? go({ to: "/releases/$id/sign", params: { id: row.release } }) : platform().openVault())}>
+                    <Button
+                      size="sm"
+                      onClick={() => (row.request ? go({ to: "/requests/$id", params: { id: row.request } }) : platform().openVault())}
+                    >
                       {t(`inbox.act.${row.kind}`)}
                     </Button>
                   </div>

@@ -29,7 +29,14 @@ export const deploymentKind: Record<DeploymentState, Kind> = {
 export const rolloutKind = (state: RolloutState, itself: boolean): Kind =>
   state === "running" ? "run" : state === "finished" ? "ok" : state === "paused" && itself ? "warn" : "idle";
 
-export const releaseKind: Record<ReleaseState, Kind> = { draft: "idle", proposed: "run", approved: "warn", signed: "ok", published: "ok", withdrawn: "idle" };
+export const releaseKind: Record<ReleaseState, Kind> = {
+  draft: "idle",
+  proposed: "run",
+  approved: "warn",
+  signed: "ok",
+  published: "ok",
+  withdrawn: "idle",
+};
 export const deviceKind: Record<DeviceState, Kind> = { active: "ok", revoked: "bad", retired: "idle", replaced: "idle", cloned: "bad" };
 
 /** A link's state, as it must be seen now: what ends within ten minutes asks for attention. */

@@ -7,7 +7,13 @@ const phase = (size: PhaseSize["size"], soak: number, success = 95): PhaseSize =
 
 /** Phases to begin with. */
 export const presets = {
-  canary: [phase({ devices: 10 }, H, 90), phase({ percent: 5 }, 2 * H), phase({ percent: 25 }, 6 * H), phase({ percent: 50 }, 6 * H), phase("rest", 6 * H)],
+  canary: [
+    phase({ devices: 10 }, H, 90),
+    phase({ percent: 5 }, 2 * H),
+    phase({ percent: 25 }, 6 * H),
+    phase({ percent: 50 }, 6 * H),
+    phase("rest", 6 * H),
+  ],
   halves: [phase({ percent: 50 }, 6 * H), phase("rest", 6 * H)],
   once: [phase("rest", 0)],
 } satisfies Record<string, PhaseSize[]>;

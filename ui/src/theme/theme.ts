@@ -24,8 +24,14 @@ export const theme = createTheme({
     gray: ["#F4F7F9", "#E7ECEE", "#DCE0E3", "#CFD5D9", "#C3CACE", "#778288", "#5E6A70", "#444F55", "#1B2429", "#131B1F"],
   },
   components: {
-    Button: Button.extend({ defaultProps: { size: "md" }, vars: (_, props) => ({ root: { "--button-height": heights[props.size ?? "md"] } }) }),
-    Input: Input.extend({ defaultProps: { size: "md" }, vars: (_, props) => ({ wrapper: { "--input-height": heights[props.size ?? "md"], "--input-fz": "13px" } }) }),
+    Button: Button.extend({
+      defaultProps: { size: "md" },
+      vars: (_, props) => ({ root: { "--button-height": heights[props.size ?? "md"] } }),
+    }),
+    Input: Input.extend({
+      defaultProps: { size: "md" },
+      vars: (_, props) => ({ wrapper: { "--input-height": heights[props.size ?? "md"], "--input-fz": "13px" } }),
+    }),
   },
 });
 

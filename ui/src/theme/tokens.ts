@@ -49,7 +49,8 @@ export const colours: Record<Scheme, Tokens> = {
 };
 
 /** As CSS custom properties: `--fs-bg-0` and so on. */
-export const properties = (tokens: Tokens): Tokens => Object.fromEntries(Object.entries(tokens).map(([name, value]) => [`--fs-${name}`, value]));
+export const properties = (tokens: Tokens): Tokens =>
+  Object.fromEntries(Object.entries(tokens).map(([name, value]) => [`--fs-${name}`, value]));
 
 /** The whole sheet, for a page without a theme provider. */
 export const sheet = (): string => {

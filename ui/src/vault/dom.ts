@@ -1,7 +1,11 @@
 type Child = Node | string | undefined | false;
 
 /** One element with attributes and children; text is text, never markup. */
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, string | boolean> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string | boolean> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === true) element.setAttribute(name, "");
@@ -39,7 +43,12 @@ const core = "M12.00 7.80L15.64 9.90L15.64 14.10L12.00 16.20L8.36 14.10L8.36 9.9
 
 /** The seal: closed when locked, the top share raised when open. */
 export const seal = (raised: boolean): SVGSVGElement => {
-  const drawing = svg(raised ? "0 -3 24 27" : "0 0 24 24", 48, [...shares.map((d) => ({ d, class: "on", width: 1.9 })), { d: core, class: "core" }], "seal");
+  const drawing = svg(
+    raised ? "0 -3 24 27" : "0 0 24 24",
+    48,
+    [...shares.map((d) => ({ d, class: "on", width: 1.9 })), { d: core, class: "core" }],
+    "seal",
+  );
   if (raised) drawing.firstElementChild?.setAttribute("transform", "translate(0 -3)");
   return drawing;
 };

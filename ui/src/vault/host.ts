@@ -16,7 +16,11 @@ export function host(): Call {
       try {
         return (await internals.invoke("vault_rpc", { name, request })) as never;
       } catch (refusal) {
-        const said = (typeof refusal === "object" && refusal ? refusal : { message: String(refusal) }) as { code?: string; message?: string; hint?: string };
+        const said = (typeof refusal === "object" && refusal ? refusal : { message: String(refusal) }) as {
+          code?: string;
+          message?: string;
+          hint?: string;
+        };
         throw new CallError(said.code ?? "internal", said.message ?? "the host refused", said.hint);
       }
     };

@@ -3,9 +3,9 @@ import "@fontsource-variable/jetbrains-mono/wght.css";
 import "../theme/look.css";
 import "../theme/contrast.css";
 import "./vault.css";
+import type { Statement } from "@/generated/Statement";
 import type { VaultStatus } from "@/generated/VaultStatus";
-import { bytes, count, hashLines } from "@/parts/units";
-import type { SigningSubject } from "@/platform/needs";
+import { count, hashLines } from "@/parts/units";
 import { CallError } from "@/platform/platform";
 import { sheet } from "@/theme/tokens";
 import { de } from "@/words/de";
@@ -22,11 +22,12 @@ const tables = { en, de, fr, nl };
 type Key = keyof typeof en;
 const language = localStorage.getItem("fleetseal-language") ?? navigator.language.slice(0, 2);
 const words: Record<Key, string> = tables[language as keyof typeof tables] ?? en;
-const t = (key: Key, values: Record<string, string | number> = {}): string => words[key].replace(/\{\{(\w+)\}\}/g, (_, name: string) => String(values[name] ?? ""));
+const t = (key: Key, values: Record<string, string | number> = {}): string =>
+  words[key].replace(/\{\{(\w+)\}\}/g, (_, name: string) => String(values[name] ?? ""));
 
 const call = host();
 const page = document.getElementById("vault") as HTMLElement;
-const release = new URLSearchParams(location.search).get("release") ?? undefined;
+const asked = new URLSearchParams(location.search).get("request") ?? undefined;
 
 function dress(): void {
   const style = new CSSStyleSheet();
@@ -35,7 +36,8 @@ function dress(): void {
   const settings = JSON.parse(localStorage.getItem("fleetseal-settings") ?? "{}");
   const light = settings.scheme === "light" || (settings.scheme !== "dark" && matchMedia("(prefers-color-scheme: light)").matches);
   document.documentElement.dataset.mantineColorScheme = light ? "light" : "dark";
-  if (settings.contrast === "more" || (settings.contrast !== "normal" && matchMedia("(prefers-contrast: more)").matches)) document.documentElement.dataset.contrast = "more";
+  if (settings.contrast === "more" || (settings.contrast !== "normal" && matchMedia("(prefers-contrast: more)").matches))
+    document.documentElement.dataset.contrast = "more";
   document.documentElement.lang = language in tables ? language : "en";
   document.title = `${t("place.vault")} · Fleetseal`;
 }
@@ -59,12 +61,29 @@ const head = (status: VaultStatus | undefined): HTMLElement =>
     "header",
     { class: "vhead" },
     seal(status?.unlocked === true),
-    h("div", {}, h("h1", {}, t(status ? (status.unlocked ? "vault.open1" : "vault.closed1") : "vault.create")), h("p", { class: "t2" }, status?.holder ?? t("vault.nonehere"))),
+    h(
+      "div",
+      {},
+      h("h1", {}, t(status ? (status.unlocked ? "vault.open1" : "vault.closed1") : "vault.create")),
+      h("p", { class: "t2" }, status?.holder ?? t("vault.nonehere")),
+    ),
   );
 
 function refusal(error: unknown): HTMLElement {
   const known = error instanceof CallError ? error : new CallError("internal", String(error));
-  return h("div", { class: "note bad", role: "alert" }, glyph("bad"), h("span", { class: "grow" }, h("b", {}, known.message), " ", h("span", { class: "mono t2" }, known.code), known.hint ? ` ${known.hint}` : ""));
+  return h(
+    "div",
+    { class: "note bad", role: "alert" },
+    glyph("bad"),
+    h(
+      "span",
+      { class: "grow" },
+      h("b", {}, known.message),
+      " ",
+      h("span", { class: "mono t2" }, known.code),
+      known.hint ? ` ${known.hint}` : "",
+    ),
+  );
 }
 
 /** Runs an order once; what went wrong stands above the button, and typed secrets are gone from the page either way. */
@@ -99,7 +118,7 @@ function showCreate(): void {
   holder.focus();
 }
 
-function showLocked(status: VaultStatus, subject: SigningSubject | undefined): void {
+function showLocked(status: VaultStatus, subject: Statement | undefined): void {
   const form = h("form", { class: "vform" });
   const [line, passphrase] = field("passphrase", t("vault.passphrase"), true);
   const open = () =>
@@ -116,40 +135,88 @@ function showLocked(status: VaultStatus, subject: SigningSubject | undefined): v
 
 const fact = (name: string, ...value: (Node | string)[]): HTMLElement[] => [h("dt", {}, name), h("dd", {}, ...value)];
 
-/** What will be signed, and the eight words to compare. */
-function paper(subject: SigningSubject): HTMLElement {
+const marks = { added: ["+", "add"], removed: ["-", "del"], changed: ["±", ""] } as const;
+
+/** What will be signed, read by Rust from the bytes, and the eight words to compare. */
+function paper(subject: Statement): HTMLElement {
+  const purpose = subject.reported?.purpose ?? "release";
+  const lines = subject.changes.map((change) => {
+    const [mark, look] = marks[change.kind];
+    return h(
+      "li",
+      { class: look },
+      h("span", {}, mark),
+      h(
+        "span",
+        {},
+        change.what,
+        change.digest &&
+          h("span", { class: "t3 hash block" }, ...hashLines(change.digest).map((line) => h("span", { class: "block" }, line))),
+      ),
+    );
+  });
   return h(
     "section",
     { class: "panel", "aria-labelledby": "read" },
-    h("div", { class: "ph" }, h("span", { class: "step" }, "1"), h("h2", { id: "read" }, t("sign.read")), h("span", { class: "grow" }), h("span", { class: "t3 s12" }, t("sign.canonical", { n: count(subject.bytes) }))),
+    h(
+      "div",
+      { class: "ph" },
+      h("span", { class: "step" }, "1"),
+      h("h2", { id: "read" }, t("sign.read")),
+      h("span", { class: "grow" }),
+      h("span", { class: "t3 s12" }, t("sign.canonical", { n: count(subject.length_bytes) })),
+    ),
+    h("ul", { class: "diff difflines" }, ...lines),
+    h(
+      "dl",
+      { class: "kv pb" },
+      ...fact(
+        t("sign.metadata"),
+        `${subject.role} ${subject.version}, ${t("sign.until", { day: subject.metadata_expires_at.slice(0, 10) })}`,
+      ),
+      ...fact(t("sign.reported"), t(`request.${purpose}`)),
+      ...fact(t("col.author"), subject.author),
+      ...fact(t("sign.reason"), subject.reason || "–"),
+      ...fact(t("col.signatures"), t("sign.meter", { n: subject.signatures, total: subject.threshold })),
+    ),
+    h(
+      "div",
+      { class: "ph ruled" },
+      h("span", { class: "step" }, "2"),
+      h("h2", {}, t("sign.words")),
+      h("span", { class: "grow" }),
+      h("span", { class: "t3 s12" }, t("sign.bits")),
+    ),
     h(
       "div",
       { class: "pb" },
-      h("p", { class: "say" }, t("sign.sentence", { model: subject.model, hardware: subject.hardware_revisions.join(", "), version: subject.version })),
-      h("p", { class: "t2" }, t("sign.nothingyet")),
       h(
-        "dl",
-        { class: "kv" },
-        ...fact(t("sign.artifact"), h("span", { class: "mono cut" }, subject.artifact), h("span", { class: "t3" }, bytes(subject.length))),
-        ...fact("SHA-256", h("span", { class: "hash" }, ...hashLines(subject.digest).map((line) => h("span", { class: "block" }, line)))),
-        ...fact(t("device.counter"), String(subject.security_counter)),
-        ...fact(t("expiry.targets"), t("overview.version", { n: subject.targets_version }), h("span", { class: "t3" }, t("sign.until", { day: subject.expires_at.slice(0, 10) }))),
+        "ol",
+        { class: "words", "aria-label": t("sign.words") },
+        ...subject.words.map((word, i) => h("li", {}, h("span", {}, String(i + 1)), word)),
       ),
     ),
-    h("div", { class: "ph ruled" }, h("span", { class: "step" }, "2"), h("h2", {}, t("sign.words")), h("span", { class: "grow" }), h("span", { class: "t3 s12" }, t("sign.bits"))),
-    h("div", { class: "pb" }, h("ol", { class: "words", "aria-label": t("sign.words") }, ...subject.words.map((word, i) => h("li", {}, h("span", {}, String(i + 1)), word)))),
   );
 }
 
-function showSign(status: VaultStatus, subject: SigningSubject): void {
+function showSign(status: VaultStatus, subject: Statement): void {
   const form = h("form", { class: "vform" });
   const tick = h("input", { type: "checkbox", id: "same" });
   const sign = () =>
     run(form, async () => {
-      await call("release.sign", { release: subject.release });
-      page.replaceChildren(head(status), h("div", { class: "note", role: "status" }, glyph("ok"), h("span", {}, t("sign.done", { version: subject.version, n: subject.signatures + 1, total: subject.threshold }))), lockForm());
+      const after = await call("request.sign", { request: subject.request, digest: subject.digest });
+      page.replaceChildren(
+        head(status),
+        h(
+          "div",
+          { class: "note", role: "status" },
+          glyph("ok"),
+          h("span", {}, t("sign.done", { name: `${subject.role} ${subject.version}`, n: after.signatures, total: after.threshold })),
+        ),
+        lockForm(),
+      );
     });
-  const act = button(t("release.sign", { version: subject.version }), "primary", sign);
+  const act = button(t("release.sign", { version: `${subject.role} ${subject.version}` }), "primary", sign);
   act.disabled = true;
   tick.addEventListener("change", () => {
     act.disabled = !tick.checked;
@@ -181,7 +248,13 @@ function showOpen(status: VaultStatus): void {
       await call("vault.test_restore", { file: file.value, passphrase: secret });
       test.replaceChildren(h("div", { class: "note", role: "status" }, glyph("ok"), t("vault.restored")));
     });
-  test.append(h("h2", {}, t("vault.test")), h("p", { class: "t2" }, t("vault.testwhy")), fileLine, passLine, button(t("vault.testnow"), "", rehearse));
+  test.append(
+    h("h2", {}, t("vault.test")),
+    h("p", { class: "t2" }, t("vault.testwhy")),
+    fileLine,
+    passLine,
+    button(t("vault.testnow"), "", rehearse),
+  );
   page.replaceChildren(head(status), lockForm(), test);
 }
 
@@ -195,7 +268,7 @@ async function show(): Promise<void> {
     return;
   }
   try {
-    const subject = release ? await call("vault.subject", { release }) : undefined;
+    const subject = asked ? await call("request.show", { request: asked }) : undefined;
     if (!status.unlocked) showLocked(status, subject);
     else if (subject) showSign(status, subject);
     else showOpen(status);

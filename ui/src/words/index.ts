@@ -38,4 +38,5 @@ export const speak = async (language: Language): Promise<void> => {
 };
 
 document.documentElement.lang = i18next.language;
+
 export { i18next };

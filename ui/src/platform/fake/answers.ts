@@ -4,7 +4,7 @@ import type { RolloutRow } from "@/generated/RolloutRow";
 import type { DeviceLine, HostStatus, Kind, Why } from "../needs";
 import { CallError, type Name, type Request, type Response } from "../platform";
 import { ago, ahead, byId, deployments, devices, ids, links, models, someHex } from "./fleet";
-import { holders, keys, releaseDetail, releases, reviewed, words } from "./papers";
+import { checks, keys, releaseDetail, releases, request, statement } from "./papers";
 
 export type Answers = { [N in Name]?: (request: Request<N>) => Response<N> };
 
@@ -19,14 +19,59 @@ const tally = (phase?: number): Counts => {
 };
 
 const rollouts: RolloutRow[] = [
-  { id: ids.rollouts.hx220, release: ids.releases.hx220, target: "hx220/app/2.4.1.bin", component: "app", state: "running", counts: tally(), created_at: ago(6.5 * H) },
-  { id: ids.rollouts.vt12, release: ids.releases.vt12, target: "vt12/app/0.18.2.bin", component: "app", state: "paused", counts: { succeeded: 47, failed: 3, queued: 350 }, created_at: ago(26 * H) },
-  { id: ids.rollouts.hx410, release: ids.releases.hx410, target: "hx410/os/5.1.0.raucb", component: "os", state: "running", counts: { succeeded: 402, downloading: 34, failed: 5, queued: 799 }, created_at: ago(9 * H) },
-  { id: ids.rollouts.gw8, release: ids.releases.gw8, target: "gw8/os/1.9.3.swu", component: "os", state: "planned", counts: { queued: 312 }, created_at: ago(2 * H) },
-  { id: ids.rollouts.old, release: ids.releases.vt12old, target: "vt12/app/0.18.1.bin", component: "app", state: "finished", counts: { succeeded: 2590, failed: 6, skipped: 12 }, created_at: ago(21 * D) },
+  {
+    id: ids.rollouts.hx220,
+    release: ids.releases.hx220,
+    target: "hx220/app/2.4.1.bin",
+    component: "app",
+    state: "running",
+    counts: tally(),
+    created_at: ago(6.5 * H),
+  },
+  {
+    id: ids.rollouts.vt12,
+    release: ids.releases.vt12,
+    target: "vt12/app/0.18.2.bin",
+    component: "app",
+    state: "paused",
+    counts: { succeeded: 47, failed: 3, queued: 350 },
+    created_at: ago(26 * H),
+  },
+  {
+    id: ids.rollouts.hx410,
+    release: ids.releases.hx410,
+    target: "hx410/os/5.1.0.raucb",
+    component: "os",
+    state: "running",
+    counts: { succeeded: 402, downloading: 34, failed: 5, queued: 799 },
+    created_at: ago(9 * H),
+  },
+  {
+    id: ids.rollouts.gw8,
+    release: ids.releases.gw8,
+    target: "gw8/os/1.9.3.swu",
+    component: "os",
+    state: "planned",
+    counts: { queued: 312 },
+    created_at: ago(2 * H),
+  },
+  {
+    id: ids.rollouts.old,
+    release: ids.releases.vt12old,
+    target: "vt12/app/0.18.1.bin",
+    component: "app",
+    state: "finished",
+    counts: { succeeded: 2590, failed: 6, skipped: 12 },
+    created_at: ago(21 * D),
+  },
 ];
 
-const phase = (n: number, success: number, soak: number, gate: "continue" | "wait_for_me" = "continue") => ({ devices: n, success, soak, gate });
+const phase = (n: number, success: number, soak: number, gate: "continue" | "wait_for_me" = "continue") => ({
+  devices: n,
+  success,
+  soak,
+  gate,
+});
 
 function rollout(id: string): RolloutDetail {
   const row = rollouts.find((one) => one.id === id);
@@ -36,7 +81,13 @@ function rollout(id: string): RolloutDetail {
       row,
       artifact: "art_01",
       policy: {
-        phases: [phase(10, 90, H), phase(231, 95, 2 * H), phase(964, 95, 6 * H), phase(1205, 95, 6 * H), phase(2410, 95, 6 * H, "wait_for_me")],
+        phases: [
+          phase(10, 90, H),
+          phase(231, 95, 2 * H),
+          phase(964, 95, 6 * H),
+          phase(1205, 95, 6 * H),
+          phase(2410, 95, 6 * H, "wait_for_me"),
+        ],
         failure: { share: 3, minimum_sample: 50 },
         device_timeout: 4 * H,
         retries: 1,
@@ -59,8 +110,18 @@ function rollout(id: string): RolloutDetail {
   return {
     row,
     artifact: "art_02",
-    policy: { phases: [phase(first, 95, 2 * H), phase(devicesIn - first, 95, 6 * H)], failure: { share: 5, minimum_sample: 50 }, device_timeout: 4 * H, retries: 1, link_life: H },
-    phases: counts.map((one, i) => ({ counts: one, not_before: i ? ahead(4 * H) : ago(26 * H), opened_at: i || row.state === "planned" ? undefined : ago(26 * H) })),
+    policy: {
+      phases: [phase(first, 95, 2 * H), phase(devicesIn - first, 95, 6 * H)],
+      failure: { share: 5, minimum_sample: 50 },
+      device_timeout: 4 * H,
+      retries: 1,
+      link_life: H,
+    },
+    phases: counts.map((one, i) => ({
+      counts: one,
+      not_before: i ? ahead(4 * H) : ago(26 * H),
+      opened_at: i || row.state === "planned" ? undefined : ago(26 * H),
+    })),
     pause_cause: paused ? { rule: "failures", phase: 0, failed: 3, ended: 50, threshold: { share: 5, minimum_sample: 50 } } : undefined,
     server_time: ago(0),
   };
@@ -77,7 +138,13 @@ function window(list: DeviceLine[], request: Request<"device.window">): Response
       (!text || device.serial.toLowerCase().startsWith(text) || device.id.toLowerCase() === text),
   );
   const key = (device: DeviceLine) =>
-    request.sort === "last_seen" ? (device.last_seen_at ?? "") : request.sort === "model" ? device.model : request.sort === "version" ? (device.components[0]?.version ?? "") : device.serial;
+    request.sort === "last_seen"
+      ? (device.last_seen_at ?? "")
+      : request.sort === "model"
+        ? device.model
+        : request.sort === "version"
+          ? (device.components[0]?.version ?? "")
+          : device.serial;
   rows.sort((a, b) => key(a).localeCompare(key(b)) * (request.descending ? -1 : 1));
   return { total: rows.length, revision: 1, rows: rows.slice(request.offset, request.offset + request.limit) };
 }
@@ -90,22 +157,37 @@ function why(device: DeviceLine | undefined): Why {
       return {
         verdict: "waiting",
         rows: [
-          { code: "phase_not_open", detail: "It is in phase 4, which opens when 95 % of phase 3 succeed and 6 h pass: now 91.2 %.", kind: "idle", until: ahead(3.16 * H) },
+          {
+            code: "phase_not_open",
+            detail: "It is in phase 4, which opens when 95 % of phase 3 succeed and 6 h pass: now 91.2 %.",
+            kind: "idle",
+            until: ahead(3.16 * H),
+          },
           { code: "ticket_missing", detail: "Its ticket is signed and waits with the backend.", kind: "ok" },
         ],
       };
     case "warn":
-      return { verdict: "blocked", rows: [{ code: "offline", detail: "Not seen for more than 30 d. The offer waits; nothing is lost.", kind: "warn" }] };
+      return {
+        verdict: "blocked",
+        rows: [{ code: "offline", detail: "Not seen for more than 30 d. The offer waits; nothing is lost.", kind: "warn" }],
+      };
     case "bad":
       return {
         verdict: "blocked",
         rows: [
           { code: "failed", detail: "Rolled back: the trial boot was not confirmed within 10 min. It runs 2.4.0 as before.", kind: "bad" },
-          { code: "no_rollout", detail: "Both tries of this rollout are used. Retry it, or plan a rollout that fixes the cause.", kind: "idle" },
+          {
+            code: "no_rollout",
+            detail: "Both tries of this rollout are used. Retry it, or plan a rollout that fixes the cause.",
+            kind: "idle",
+          },
         ],
       };
     default:
-      return { verdict: "up_to_date", rows: [{ code: "newest_already", detail: "It runs the newest published release for its model.", kind: "ok" }] };
+      return {
+        verdict: "up_to_date",
+        rows: [{ code: "newest_already", detail: "It runs the newest published release for its model.", kind: "ok" }],
+      };
   }
 }
 
@@ -117,11 +199,17 @@ export function answers(scene: string, status: HostStatus): Answers {
   const live = links.filter((link) => link.state === "active" || link.state === "issued");
   const left = (link: (typeof links)[number]) => (Date.parse(link.expires_at) - Date.now()) / 1000;
   const expiring = (link: (typeof links)[number]) => live.includes(link) && left(link) > 0 && left(link) <= 600;
-  const preview = (summary: string, effects: [number, string][]) => ({ summary, effects: effects.map(([count, effect]) => ({ count, effect })), token: "t" });
+  const preview = (summary: string, effects: [number, string][]) => ({
+    summary,
+    effects: effects.map(([count, effect]) => ({ count, effect })),
+    token: "t",
+  });
 
   return {
     "host.status": () => status,
-    "workspace.list": () => ({ rows: status.workspace ? [status.workspace, { id: "w2", name: "Training", kind: "training" as const }] : [] }),
+    "workspace.list": () => ({
+      rows: status.workspace ? [status.workspace, { id: "w2", name: "Training", kind: "training" as const }] : [],
+    }),
     "workspace.create": ({ name, kind }) => Object.assign(status, { workspace: { id: "w3", name, kind } }),
     "workspace.open": () => status,
     "workspace.probe": () => ({
@@ -153,10 +241,18 @@ export function answers(scene: string, status: HostStatus): Answers {
     }),
     "fleet.overview": () => ({
       at: ago(2),
-      states: Object.fromEntries(kinds.map((kind) => [kind, listed.filter((device) => device.kind === kind).length])) as Record<Kind, number>,
+      states: Object.fromEntries(kinds.map((kind) => [kind, listed.filter((device) => device.kind === kind).length])) as Record<
+        Kind,
+        number
+      >,
       offline_over_30_d: empty ? 0 : 274,
       failed_last_hour: empty ? 0 : 6,
-      models: empty ? [] : models.map((one) => ({ model: one.model, states: { ...one.states, ok: one.total - one.states.run - one.states.idle - one.states.warn - one.states.bad } })),
+      models: empty
+        ? []
+        : models.map((one) => ({
+            model: one.model,
+            states: { ...one.states, ok: one.total - one.states.run - one.states.idle - one.states.warn - one.states.bad },
+          })),
       versions: empty
         ? []
         : models.map((one) => ({
@@ -167,45 +263,78 @@ export function answers(scene: string, status: HostStatus): Answers {
               below_minimum: version === "2.2.9",
             })),
           })),
-      failures: empty ? [] : [
-        { code: "trial_boot_unconfirmed", count: 13, common: "hx220 9, others 4" },
-        { code: "link_expired", count: 5, common: "all behind hall-3" },
-        { code: "slot_too_small", count: 4, common: "hx220 hardware B" },
-        { code: "digest_mismatch", count: 3, common: "hall-3 cache" },
-        { code: "wrong_hardware", count: 2 },
-      ],
+      failures: empty
+        ? []
+        : [
+            { code: "trial_boot_unconfirmed", count: 13, common: "hx220 9, others 4" },
+            { code: "link_expired", count: 5, common: "all behind hall-3" },
+            { code: "slot_too_small", count: 4, common: "hx220 hardware B" },
+            { code: "digest_mismatch", count: 3, common: "hall-3 cache" },
+            { code: "wrong_hardware", count: 2 },
+          ],
       links: { within_24_h: empty ? 0 : live.length, within_10_min: empty ? 0 : 3 },
       certificates: { within_30_d: empty ? 0 : 143, within_7_d: empty ? 0 : 12 },
       revocation_list_renew_by: ahead(5 * D),
-      download_rate: empty ? [] : Array.from({ length: 97 }, (_, i) => ({
-        at: ago((96 - i) * 900),
-        bytes_per_second: Math.max(0.1, 0.4 + 3.2 / (1 + Math.exp(-(i - 58) / 5)) - 1.2 / (1 + Math.exp(-(i - 82) / 3)) + Math.sin(i * 1.7) * 0.25 + Math.sin(i * 0.63) * 0.18) * 1e6,
-      })),
+      download_rate: empty
+        ? []
+        : Array.from({ length: 97 }, (_, i) => ({
+            at: ago((96 - i) * 900),
+            bytes_per_second:
+              Math.max(
+                0.1,
+                0.4 +
+                  3.2 / (1 + Math.exp(-(i - 58) / 5)) -
+                  1.2 / (1 + Math.exp(-(i - 82) / 3)) +
+                  Math.sin(i * 1.7) * 0.25 +
+                  Math.sin(i * 0.63) * 0.18,
+              ) * 1e6,
+          })),
     }),
     "device.window": (request) => window(listed, request),
     "device.show": ({ device }) => {
       const row = byId.get(device);
       if (!row) throw new CallError("not_found", "There is no such device.");
-      return { row, station: "st-02", spki: someHex(32), enrolled_at: ago(250 * D), deployments: row.wanted ? [[ids.rollouts.hx220, "dep_01KB"]] : [] };
+      return {
+        row,
+        station: "st-02",
+        spki: someHex(32),
+        enrolled_at: ago(250 * D),
+        deployments: row.wanted ? [[ids.rollouts.hx220, "dep_01KB"]] : [],
+      };
     },
     "device.timeline": ({ device }) => ({ rows: timeline(byId.get(device)) }),
     "device.why": ({ device }) => why(byId.get(device)),
-    "device.revoke_preview": ({ device }) => preview(`${byId.get(device)?.serial} is refused from its next request on. It cannot be taken back.`, [[1, "certificate on the revocation list"], [1, "open link revoked"], [1, "deployment canceled"]]),
+    "device.revoke_preview": ({ device }) =>
+      preview(`${byId.get(device)?.serial} is refused from its next request on. It cannot be taken back.`, [
+        [1, "certificate on the revocation list"],
+        [1, "open link revoked"],
+        [1, "deployment canceled"],
+      ]),
     "device.revoke": () => ({}),
     "release.list": () => ({ rows: empty ? [] : releases }),
     "release.show": ({ release }) => releaseDetail(release),
-    "release.checks": () => ({ rows: reviewed.checks }),
-    "release.diff": () => ({ rows: reviewed.diff, unchanged: 118 }),
-    "release.holders": () => ({ threshold: 2, rows: holders(status.person) }),
+    "release.checks": () => ({ rows: checks }),
     "release.review": ({ release }) => releaseDetail(release),
     "release.propose": () => releaseDetail(ids.releases.vt12next),
-    "release.export": () => ({ digest: someHex(32), words }),
-    "release.import": () => ({ signatures: 2, threshold: 2 }),
-    "release.publish_preview": () => preview("vt12 0.18.3 becomes visible to 2,795 devices. It installs on none until a rollout starts.", [[2795, "devices see new metadata"], [0, "devices install it now"], [43, "targets version"], [312, "snapshot version"]]),
+    "request.list": () => ({ rows: empty ? [] : [request] }),
+    "request.show": () => statement(status.person),
+    "request.sign": () => ({ ...request, signatures: 2 }),
+    "request.export": () => statement(status.person),
+    "request.add_signature": () => ({ ...request, signatures: 2 }),
+    "release.publish_preview": () =>
+      preview("vt12 0.18.3 becomes visible to 2,795 devices. It installs on none until a rollout starts.", [
+        [2795, "devices see new metadata"],
+        [0, "devices install it now"],
+        [43, "targets version"],
+        [312, "snapshot version"],
+      ]),
     "release.publish": ({ request }) => releaseDetail(request.release),
-    "release.withdraw_preview": () => preview("The release leaves the metadata. Devices that run it keep it.", [[47, "devices run it"], [1, "open rollout stops offering it"]]),
+    "release.withdraw_preview": () =>
+      preview("The release leaves the metadata. Devices that run it keep it.", [
+        [47, "devices run it"],
+        [1, "open rollout stops offering it"],
+      ]),
     "release.withdraw": ({ request }) => releaseDetail(request.release),
-    "vault.subject": ({ release }) => ({ release, version: "0.18.3", model: "vt12", hardware_revisions: ["B", "C"], artifact: "vt12/app/0.18.3.bin", length: 412_160, digest: "9c41e07d5a1fb2386ef0247ad91c83b5f7520e6c4bd8a3190f6d2e57c8b1744a", security_counter: 9, targets_version: 43, expires_at: ahead(90 * D), bytes: 48_212, words, signatures: 1, threshold: 2 }),
     "rollout.list": () => ({ rows: empty ? [] : rollouts.map((row) => (paused.has(row.id) ? { ...row, state: "paused" } : row)) }),
     "rollout.show": ({ rollout: id }) => {
       const found = rollout(id);
@@ -221,17 +350,24 @@ export function answers(scene: string, status: HostStatus): Answers {
       points: Array.from({ length: 79 }, (_, i) => {
         const hours = (i / 78) * 6.5;
         const grow = (from: number, n: number, k: number) => (hours < from ? 0 : n * (1 - Math.exp(-((hours - from) ** 2) * k)));
-        return { at: ago((6.5 - hours) * H), succeeded: Math.round(grow(0, 10, 3) + grow(1.1, 229, 0.9) + grow(3.67, 1010, 0.25)), failed: Math.round(grow(1.8, 2, 4) + grow(3.9, 19, 0.5)) };
+        return {
+          at: ago((6.5 - hours) * H),
+          succeeded: Math.round(grow(0, 10, 3) + grow(1.1, 229, 0.9) + grow(3.67, 1010, 0.25)),
+          failed: Math.round(grow(1.8, 2, 4) + grow(3.9, 19, 0.5)),
+        };
       }),
     }),
     "rollout.failures": ({ rollout: id }) => ({
-      rows: id === ids.rollouts.hx220 ? [
-        { code: "trial_boot_unconfirmed", count: 9, common: "8 on HW B" },
-        { code: "link_expired", count: 5, common: "all on hall-3" },
-        { code: "slot_too_small", count: 4, common: "HW B" },
-        { code: "digest_mismatch", count: 2, common: "hall-3 cache" },
-        { code: "wrong_hardware", count: 1, common: "1 device" },
-      ] : [{ code: "trial_boot_unconfirmed", count: 3, common: "HW B" }],
+      rows:
+        id === ids.rollouts.hx220
+          ? [
+              { code: "trial_boot_unconfirmed", count: 9, common: "8 on HW B" },
+              { code: "link_expired", count: 5, common: "all on hall-3" },
+              { code: "slot_too_small", count: 4, common: "HW B" },
+              { code: "digest_mismatch", count: 2, common: "hall-3 cache" },
+              { code: "wrong_hardware", count: 1, common: "1 device" },
+            ]
+          : [{ code: "trial_boot_unconfirmed", count: 3, common: "HW B" }],
     }),
     "rollout.pause": ({ rollout: id }) => {
       paused.add(id);
@@ -243,7 +379,13 @@ export function answers(scene: string, status: HostStatus): Answers {
       return rollout(id);
     },
     "rollout.open_after": ({ rollout: id }) => rollout(id),
-    "rollout.abort_preview": () => preview("Nothing more is offered. What already runs on a device stays there.", [[3629, "queued devices are canceled"], [18, "downloads stop; their links are revoked"], [34, "devices finish: they already hold the update"], [1118, "devices keep what they confirmed"]]),
+    "rollout.abort_preview": () =>
+      preview("Nothing more is offered. What already runs on a device stays there.", [
+        [3629, "queued devices are canceled"],
+        [18, "downloads stop; their links are revoked"],
+        [34, "devices finish: they already hold the update"],
+        [1118, "devices keep what they confirmed"],
+      ]),
     "rollout.abort": ({ request }) => rollout(request.rollout),
     "rollout.preview": (plan) => {
       const eligible = 2514;
@@ -264,7 +406,13 @@ export function answers(scene: string, status: HostStatus): Answers {
         target: "vt12/app/0.18.2.bin",
         component: "app",
         version: "0.18.2",
-        policy: { phases: plan.phases.map((one, i) => phase(sizes[i] ?? 1, one.success, one.soak, one.gate)), failure: plan.failure, device_timeout: plan.device_timeout, retries: plan.retries, link_life: plan.link_life },
+        policy: {
+          phases: plan.phases.map((one, i) => phase(sizes[i] ?? 1, one.success, one.soak, one.gate)),
+          failure: plan.failure,
+          device_timeout: plan.device_timeout,
+          retries: plan.retries,
+          link_life: plan.link_life,
+        },
         not_before: starts,
         devices: eligible - rest,
         excluded: [
@@ -304,11 +452,37 @@ export function answers(scene: string, status: HostStatus): Answers {
     "link.revoke": () => ({}),
     "link.reissue": () => ({}),
     "fleet.inbox": () => ({
-      rows: empty ? [] : [
-        { id: "1", kind: "paused", title: "vt12 0.18.2 paused itself", detail: "6.0 % failed of 50, limit 5 %", at: ago(27 * 60), state: "warn", rollout: ids.rollouts.vt12 },
-        { id: "2", kind: "signature", title: "vt12 0.18.3 waits for 1 more signature", detail: "1 of 2, asked 34 m ago, request ends in 22 h 48 m", at: ago(34 * 60), state: "warn", release: ids.releases.vt12next },
-        { id: "3", kind: "tickets", title: "38 devices joined, tickets wait for your vault", detail: "they enter the last open phase of hx220 2.4.1", at: ago(3.2 * H), state: "warn", rollout: ids.rollouts.hx220 },
-      ],
+      rows: empty
+        ? []
+        : [
+            {
+              id: "1",
+              kind: "paused",
+              title: "vt12 0.18.2 paused itself",
+              detail: "6.0 % failed of 50, limit 5 %",
+              at: ago(27 * 60),
+              state: "warn",
+              rollout: ids.rollouts.vt12,
+            },
+            {
+              id: "2",
+              kind: "signature",
+              title: "vt12 0.18.3 waits for 1 more signature",
+              detail: "1 of 2, asked 34 m ago, request ends in 22 h 48 m",
+              at: ago(34 * 60),
+              state: "warn",
+              release: ids.releases.vt12next,
+            },
+            {
+              id: "3",
+              kind: "tickets",
+              title: "38 devices joined, tickets wait for your vault",
+              detail: "they enter the last open phase of hx220 2.4.1",
+              at: ago(3.2 * H),
+              state: "warn",
+              rollout: ids.rollouts.hx220,
+            },
+          ],
     }),
     "fleet.alarms": () => ({ rows: [] }),
     "fleet.calendar": () => ({
@@ -353,13 +527,32 @@ export function answers(scene: string, status: HostStatus): Answers {
     },
     "vault.backup": () => ({ holder: status.person, unlocked: true, generation: 215, keys }),
     "vault.test_restore": () => ({ holder: status.person, unlocked: true, generation: 215, backup_proven_at: ago(0), keys }),
-    "release.sign": ({ release }) => releaseDetail(release),
     "job.list": () => ({
-      rows: empty ? [] : [
-        { id: "j1", title: "Sign tickets of hx220 2.4.1", state: "running", done: 3120, total: 4820, started_at: ago(41), left: 22, cancelable: true },
-        { id: "j2", title: "Upload sealed vt12 0.18.3", state: "running", done: 81, total: 100, started_at: ago(12), left: 3, cancelable: true },
-        { id: "j3", title: "Export devices", state: "finished", done: 1, total: 1, started_at: ago(4000), cancelable: false },
-      ],
+      rows: empty
+        ? []
+        : [
+            {
+              id: "j1",
+              title: "Sign tickets of hx220 2.4.1",
+              state: "running",
+              done: 3120,
+              total: 4820,
+              started_at: ago(41),
+              left: 22,
+              cancelable: true,
+            },
+            {
+              id: "j2",
+              title: "Upload sealed vt12 0.18.3",
+              state: "running",
+              done: 81,
+              total: 100,
+              started_at: ago(12),
+              left: 3,
+              cancelable: true,
+            },
+            { id: "j3", title: "Export devices", state: "finished", done: 1, total: 1, started_at: ago(4000), cancelable: false },
+          ],
     }),
     "job.cancel": () => ({ rows: [] }),
   };
@@ -391,12 +584,40 @@ function timeline(device: DeviceLine | undefined) {
 }
 
 const audit = [
-  { number: 88_402, at: ago(180), actor: "planner", action: "phase.open", subject: ids.rollouts.hx220, reason: "95.1 % of phase 2 confirmed, 2 h passed" },
-  { number: 88_401, at: ago(27 * 60), actor: "planner", action: "rollout.pause", subject: ids.rollouts.vt12, reason: "6.0 % failed of 50, limit 5 %" },
+  {
+    number: 88_402,
+    at: ago(180),
+    actor: "planner",
+    action: "phase.open",
+    subject: ids.rollouts.hx220,
+    reason: "95.1 % of phase 2 confirmed, 2 h passed",
+  },
+  {
+    number: 88_401,
+    at: ago(27 * 60),
+    actor: "planner",
+    action: "rollout.pause",
+    subject: ids.rollouts.vt12,
+    reason: "6.0 % failed of 50, limit 5 %",
+  },
   { number: 88_400, at: ago(34 * 60), actor: "Ines Okafor", action: "release.sign", subject: ids.releases.vt12next, reason: "" },
-  { number: 88_399, at: ago(41 * 60), actor: "Ines Okafor", action: "release.review", subject: ids.releases.vt12next, reason: "Trial boots on hardware B pass on three units" },
+  {
+    number: 88_399,
+    at: ago(41 * 60),
+    actor: "Ines Okafor",
+    action: "release.review",
+    subject: ids.releases.vt12next,
+    reason: "Trial boots on hardware B pass on three units",
+  },
   { number: 88_398, at: ago(72 * 60), actor: "Ravi Menon", action: "release.propose", subject: ids.releases.vt12next, reason: "" },
-  { number: 88_397, at: ago(2 * H), actor: "Lena Brandt", action: "link.revoke", subject: links.at(-1)?.id ?? "", reason: "unit goes to repair" },
+  {
+    number: 88_397,
+    at: ago(2 * H),
+    actor: "Lena Brandt",
+    action: "link.revoke",
+    subject: links.at(-1)?.id ?? "",
+    reason: "unit goes to repair",
+  },
   { number: 88_396, at: ago(6.5 * H), actor: "Lena Brandt", action: "rollout.start", subject: ids.rollouts.hx220, reason: "" },
   { number: 88_395, at: ago(7 * H), actor: "Lena Brandt", action: "rollout.preview", subject: ids.rollouts.hx220, reason: "" },
   { number: 88_394, at: ago(26 * H), actor: "Mei Tanaka", action: "release.publish", subject: ids.releases.vt12, reason: "" },

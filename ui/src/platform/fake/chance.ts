@@ -12,4 +12,5 @@ export function chance(seed: number): () => number {
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 export const id = (prefix: string, random: () => number): string =>
   `${prefix}_01KB${Array.from({ length: 22 }, () => crockford[Math.floor(random() * 32)]).join("")}`;
-export const hex = (bytes: number, random: () => number): string => Array.from({ length: bytes * 2 }, () => Math.floor(random() * 16).toString(16)).join("");
+export const hex = (bytes: number, random: () => number): string =>
+  Array.from({ length: bytes * 2 }, () => Math.floor(random() * 16).toString(16)).join("");

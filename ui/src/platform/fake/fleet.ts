@@ -15,14 +15,53 @@ const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.lengt
 
 /** Model, devices, and how many of them stand in each state; the rest is up to date. */
 const models = [
-  { model: "hx220", prefix: "HX220-0", from: 446_000, states: { run: 66, idle: 3685, warn: 148, bad: 19 }, total: 5206, versions: ["2.4.1", "2.4.0", "2.3.6", "2.2.9"], wanted: "2.4.1" },
-  { model: "hx410", prefix: "HX410-0", from: 120_000, states: { run: 34, idle: 803, warn: 96, bad: 5 }, total: 4118, versions: ["5.1.0", "5.0.3", "4.9.8"], wanted: "5.1.0" },
-  { model: "gw8", prefix: "GW8-00", from: 3000, states: { run: 0, idle: 0, warn: 9, bad: 0 }, total: 312, versions: ["1.9.2", "1.9.0"], wanted: "1.9.3" },
-  { model: "vt12", prefix: "VT12-0", from: 700_000, states: { run: 0, idle: 278, warn: 65, bad: 3 }, total: 2795, versions: ["0.18.2", "0.18.1", "0.17.4"], wanted: "0.18.2" },
+  {
+    model: "hx220",
+    prefix: "HX220-0",
+    from: 446_000,
+    states: { run: 66, idle: 3685, warn: 148, bad: 19 },
+    total: 5206,
+    versions: ["2.4.1", "2.4.0", "2.3.6", "2.2.9"],
+    wanted: "2.4.1",
+  },
+  {
+    model: "hx410",
+    prefix: "HX410-0",
+    from: 120_000,
+    states: { run: 34, idle: 803, warn: 96, bad: 5 },
+    total: 4118,
+    versions: ["5.1.0", "5.0.3", "4.9.8"],
+    wanted: "5.1.0",
+  },
+  {
+    model: "gw8",
+    prefix: "GW8-00",
+    from: 3000,
+    states: { run: 0, idle: 0, warn: 9, bad: 0 },
+    total: 312,
+    versions: ["1.9.2", "1.9.0"],
+    wanted: "1.9.3",
+  },
+  {
+    model: "vt12",
+    prefix: "VT12-0",
+    from: 700_000,
+    states: { run: 0, idle: 278, warn: 65, bad: 3 },
+    total: 2795,
+    versions: ["0.18.2", "0.18.1", "0.17.4"],
+    wanted: "0.18.2",
+  },
 ] as const;
 
 export const ids = {
-  releases: { hx220: id("rel", random), hx410: id("rel", random), gw8: id("rel", random), vt12: id("rel", random), vt12next: id("rel", random), vt12old: id("rel", random) },
+  releases: {
+    hx220: id("rel", random),
+    hx410: id("rel", random),
+    gw8: id("rel", random),
+    vt12: id("rel", random),
+    vt12next: id("rel", random),
+    vt12old: id("rel", random),
+  },
   rollouts: { hx220: id("rol", random), vt12: id("rol", random), hx410: id("rol", random), gw8: id("rol", random), old: id("rol", random) },
 };
 
@@ -106,7 +145,14 @@ function makeDeployments(): DeploymentRow[] {
         state,
         attempts: state === "queued" ? 0 : 1 + (random() < 0.1 ? 1 : 0),
         code,
-        served_bytes: state === "queued" ? 0 : state === "downloading" ? Math.floor(total * (0.1 + random() * 0.8)) : code === "link_expired" ? 684_000 : total,
+        served_bytes:
+          state === "queued"
+            ? 0
+            : state === "downloading"
+              ? Math.floor(total * (0.1 + random() * 0.8))
+              : code === "link_expired"
+                ? 684_000
+                : total,
         total_bytes: total,
         changed_at: ago(state === "succeeded" ? 30 + random() * 9000 : state === "queued" ? 6 * H : 2 + random() * 600),
       });
@@ -141,8 +187,30 @@ function makeLinks(): LinkLine[] {
   const queue = [...of("run"), ...of("bad"), ...of("idle"), ...of("ok")];
   const specs: Spec[] = [
     ...shown,
-    ...Array.from({ length: 27 }, (): Spec => ["active", 300 + Math.floor(random() * 2400), 3600, 0.05 + random() * 0.9, 1, `hall-${1 + Math.floor(random() * 4)} 10.20.${1 + Math.floor(random() * 4)}.${10 + Math.floor(random() * 200)}`, Math.floor(random() * 60)]),
-    ...Array.from({ length: 1150 }, (): Spec => ["consumed", 3900 + Math.floor(random() * 9000), 3600, 1, 1, `hall-${1 + Math.floor(random() * 4)}`, 200 + Math.floor(random() * 9000)]),
+    ...Array.from(
+      { length: 27 },
+      (): Spec => [
+        "active",
+        300 + Math.floor(random() * 2400),
+        3600,
+        0.05 + random() * 0.9,
+        1,
+        `hall-${1 + Math.floor(random() * 4)} 10.20.${1 + Math.floor(random() * 4)}.${10 + Math.floor(random() * 200)}`,
+        Math.floor(random() * 60),
+      ],
+    ),
+    ...Array.from(
+      { length: 1150 },
+      (): Spec => [
+        "consumed",
+        3900 + Math.floor(random() * 9000),
+        3600,
+        1,
+        1,
+        `hall-${1 + Math.floor(random() * 4)}`,
+        200 + Math.floor(random() * 9000),
+      ],
+    ),
     ["revoked", 8500, 3600, 0.27, 2, "hall-2 10.20.2.15", 7260],
   ];
   return specs.map(([state, issued, life, part, attempts, from, seen], i) => {

@@ -44,8 +44,8 @@ export function fake(scene: string): Platform {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    async openVault(release) {
-      window.open(`vault.html?fake=${scene}${release ? `&release=${release}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
+    async openVault(request) {
+      window.open(`vault.html?fake=${scene}${request ? `&request=${request}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
     },
     async pickFile(save) {
       return save ? `/home/lena/${save}` : "/home/lena/vt12-app-0.18.3.signed.bin";

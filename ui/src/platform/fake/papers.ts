@@ -1,8 +1,11 @@
+import type { KeyHolder } from "@/generated/KeyHolder";
 import type { ReleaseDetail } from "@/generated/ReleaseDetail";
 import type { ReleaseRow } from "@/generated/ReleaseRow";
 import type { ReleaseState } from "@/generated/ReleaseState";
+import type { SignatureRequest } from "@/generated/SignatureRequest";
+import type { Statement } from "@/generated/Statement";
 import type { VaultKey } from "@/generated/VaultKey";
-import type { DiffLine, Holder, ReleaseCheck } from "../needs";
+import type { ReleaseCheck } from "../needs";
 import { CallError } from "../platform";
 import { ago, ahead, ids, someHex } from "./fleet";
 
@@ -17,6 +20,7 @@ const row = (id: string, version: string, state: ReleaseState, by: string, secon
   changed_at: ago(seconds),
   signatures,
   threshold: 2,
+  no_separation_of_duties: false,
 });
 
 export const releases: ReleaseRow[] = [
@@ -61,40 +65,88 @@ export function releaseDetail(id: string): ReleaseDetail {
     ],
     targets: "",
     targets_version: 43,
-    signed_by: holders("")
-      .slice(0, found.signatures)
-      .map((holder) => ({ key_id: holder.key_id, by: holder.name, signature: "", at: ago(34 * 60) })),
+    signed_by: request.signed_by,
+    request: id === ids.releases.vt12next ? request : undefined,
     reviews:
       found.state === "proposed"
         ? []
         : [{ by: "Ines Okafor", verdict: "approve", comment: "Trial boots on hardware B pass on three units.", at: ago(41 * 60) }],
-    sealed: found.state === "published" ? [{ id: "art_01KB", artifact: "9c41", record: "", ciphertext: someHex(32), ciphertext_bytes: 412_976 }] : [],
+    sealed:
+      found.state === "published"
+        ? [{ id: "art_01KB", artifact: "9c41", record: "", ciphertext: someHex(32), ciphertext_bytes: 412_976 }]
+        : [],
   };
 }
 
-export const holders = (you: string): Holder[] => [
-  { name: "Ines Okafor", key_id: "4f1c7d20be91a902", you: false, expires_at: ahead(105 * D), signed_at: ago(34 * 60) },
-  { name: "Tomas Lindqvist", key_id: "b77e1a60c55203d1", you: you === "Tomas Lindqvist", expires_at: ahead(64 * D), asked_at: ago(33 * 60) },
-  { name: "Mei Tanaka", key_id: "20d5f31b8804e61f", you: false, expires_at: ahead(12 * D), asked_at: ago(33 * 60) },
+const keyHolders = (you: string): KeyHolder[] => [
+  { name: "Ines Okafor", key_id: "4f1c7d20be91a902", signed: true, mine: false },
+  { name: "Tomas Lindqvist", key_id: "b77e1a60c55203d1", signed: false, mine: you === "Tomas Lindqvist" },
+  { name: "Mei Tanaka", key_id: "20d5f31b8804e61f", signed: false, mine: false },
 ];
 
-export const reviewed: { checks: ReleaseCheck[]; diff: DiffLine[] } = {
-  checks: [
-    { check: "format", kind: "ok", detail: "MCUboot header, 412,160 bytes" },
-    { check: "digest", kind: "ok", detail: "SHA-256 as in the metadata" },
-    { check: "fits_slot", kind: "ok", detail: "403 of 448 kB" },
-    { check: "version_rises", kind: "ok", detail: "0.18.2 to 0.18.3" },
-    { check: "counter_holds", kind: "ok", detail: "9, unchanged" },
-    { check: "compatible", kind: "ok", detail: "vt12, hardware B and C" },
-  ],
-  diff: [
-    { side: "remove", field: "version", value: "42" },
-    { side: "add", field: "version", value: "43" },
-    { side: "add", field: "targets", value: "vt12/app/0.18.3.bin, 9c41e07d…c8b1744a" },
-    { side: "remove", field: "expires", value: ahead(89 * D) },
-    { side: "add", field: "expires", value: ahead(90 * D), note: "90 d, fixed by the first signature" },
-  ],
+const requestId = "req_01KBQX5T2M0000000000000M7TD";
+const digest = "3f0c9a7de2514b86a0d97c5e11f2846bd4a3905c7e8f1b2a6d0c94e75b318fa2";
+
+/** The one request that is open: vt12 0.18.3, one signature short. */
+export const request: SignatureRequest = {
+  id: requestId,
+  state: "open",
+  purpose: "release",
+  release: ids.releases.vt12next,
+  role: "targets",
+  version: 43,
+  digest,
+  author: "Ravi Menon",
+  author_spki: author,
+  reason: "Fixes the trial boots that failed on hardware B with 0.18.2.",
+  made_at: ago(72 * 60),
+  expires_at: ahead(22.8 * 3600),
+  signatures: 1,
+  threshold: 2,
+  signed_by: [{ key_id: "4f1c7d20be91a902", by: "Ines Okafor", signature: "", at: ago(34 * 60) }],
+  no_separation_of_duties: false,
 };
+
+/** What a signature over it would say. */
+export const statement = (you: string): Statement => ({
+  request: requestId,
+  fleet: "flt_01KB",
+  reported: { state: "open", purpose: "release", release: ids.releases.vt12next },
+  role: "targets",
+  version: 43,
+  metadata_expires_at: ahead(90 * D),
+  digest,
+  words,
+  qr_svg: "",
+  qr_text: "",
+  length_bytes: 48_212,
+  changes: [
+    { kind: "changed", what: "version 42 becomes 43" },
+    {
+      kind: "added",
+      what: "vt12/app/0.18.3.bin, 412,160 bytes, security counter 9",
+      digest: "9c41e07d5a1fb2386ef0247ad91c83b5f7520e6c4bd8a3190f6d2e57c8b1744a",
+    },
+    { kind: "changed", what: `expires ${ahead(89 * D).slice(0, 10)} becomes ${ahead(90 * D).slice(0, 10)}` },
+  ],
+  author: "Ravi Menon",
+  reason: request.reason,
+  made_at: request.made_at,
+  expires_at: request.expires_at,
+  signatures: 1,
+  threshold: 2,
+  key_holders: keyHolders(you),
+  no_separation_of_duties: false,
+});
+
+export const checks: ReleaseCheck[] = [
+  { check: "format", kind: "ok", detail: "MCUboot header, 412,160 bytes" },
+  { check: "digest", kind: "ok", detail: "SHA-256 as in the metadata" },
+  { check: "fits_slot", kind: "ok", detail: "403 of 448 kB" },
+  { check: "version_rises", kind: "ok", detail: "0.18.2 to 0.18.3" },
+  { check: "counter_holds", kind: "ok", detail: "9, unchanged" },
+  { check: "compatible", kind: "ok", detail: "vt12, hardware B and C" },
+];
 
 export const keys: VaultKey[] = [
   { role: "root", algorithm: "Ed25519", public: `a11d${someHex(28)}7c40` },

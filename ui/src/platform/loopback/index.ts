@@ -41,8 +41,8 @@ export function loopback(): Platform {
       void follow(() => post("/events", {}, stop.signal), listener, stop.signal);
       return () => stop.abort();
     },
-    async openVault(release) {
-      window.open(`vault.html${release ? `?release=${encodeURIComponent(release)}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
+    async openVault(request) {
+      window.open(`vault.html${request ? `?request=${encodeURIComponent(request)}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
     },
     async pickFile() {
       return undefined;

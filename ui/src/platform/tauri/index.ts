@@ -29,7 +29,7 @@ export function tauri(): Platform {
         open = false;
       };
     },
-    openVault: (release) => ask("open_vault", { release: release ?? null }),
+    openVault: (request) => ask("open_vault", { request: request ?? null }),
     pickFile: async (save) => (await ask<string | null>("pick_file", { save: save ?? null })) ?? undefined,
   };
 }

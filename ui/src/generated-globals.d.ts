@@ -1,0 +1,2 @@
+/** `generated/Counts.ts` names this type without importing it. */
+type DeploymentState = import("./generated/DeploymentState").DeploymentState;
