@@ -8,6 +8,7 @@ mod base64;
 pub mod device;
 mod error;
 pub mod operator;
+pub mod smp;
 
 pub use base64::Base64;
 pub use error::{ErrorBody, ErrorCode, FieldError};

@@ -5,6 +5,7 @@
 //! stand an [`Intruder`], who has a device's keys and no manners, and a [`TakenOver`] backend, which
 //! has every online key and lies.
 
+pub mod board;
 mod device;
 mod fault;
 mod fleet;
