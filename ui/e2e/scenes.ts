@@ -61,8 +61,11 @@ async function plan(page: Page, step: string) {
 
 async function openTrust(page: Page) {
   await page.getByRole("radio", { name: /existing backend/ }).check();
-  await page.getByLabel("Address").fill("backend.northworks.example");
-  await page.getByRole("button", { name: "Ask for its fingerprint" }).click();
+  await page.getByLabel("Name of the fleet").fill("northworks");
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByRole("button", { name: "Next" }).click();
+  await page.getByLabel("Founding file").fill("/home/lena/northworks.founding");
+  await page.getByRole("button", { name: "Join" }).click();
   await page.getByRole("heading", { name: "Is this your fleet?" }).waitFor();
 }
 

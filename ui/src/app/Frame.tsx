@@ -18,7 +18,7 @@ import { TopBar } from "./TopBar";
 export function Frame() {
   useEvents();
   const { t } = useTranslation();
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const milestone = useHost((host) => host.milestone);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => {
@@ -62,9 +62,9 @@ export function Frame() {
 
 function Rail() {
   const { t } = useTranslation();
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const summary = useAsk("fleet.show", {});
-  const inbox = useAsk("fleet.inbox", {});
+  const inbox = useAsk("view.inbox", {});
   const counts = {
     devices: summary.data?.devices.active,
     rollouts: summary.data?.open_rollouts,

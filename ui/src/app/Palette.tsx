@@ -13,11 +13,11 @@ export function Palette() {
   const { t } = useTranslation();
   const go = useNavigate();
   const [text, setText] = useState("");
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const releases = useAsk("release.list", {});
   const lock = useOrder("vault.lock");
   const settings = useSettings();
-  const found = useAsk("device.window", { text, sort: "serial", descending: false, offset: 0, limit: 6 }, text.length >= 2);
+  const found = useAsk("view.devices", { text, sort: "serial", descending: false, offset: 0, limit: 6 }, text.length >= 2);
   const roles = status.data?.roles ?? [];
   const icon = { className: "i", "aria-hidden": true } as const;
 

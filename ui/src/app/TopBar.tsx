@@ -3,12 +3,14 @@ import { spotlight } from "@mantine/spotlight";
 import { IconActivity, IconLock, IconLockOpen, IconSearch } from "@tabler/icons-react";
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
+import type { JobRow } from "@/generated/JobRow";
 import { Button } from "@/parts/Button";
 import { useNow, useOffset } from "@/parts/clock";
 import { Empty } from "@/parts/Listing";
-import { State } from "@/parts/State";
+import { Glyph, State } from "@/parts/State";
 import { clockTime, duration, instant } from "@/parts/units";
-import type { HostStatus, Job } from "@/platform/needs";
+import { platform } from "@/platform";
+import type { HostStatus } from "@/platform/needs";
 import { useAsk, useOrder } from "./ask";
 import { useHost } from "./host";
 
@@ -16,9 +18,10 @@ import { useHost } from "./host";
 export function TopBar({ status }: { status: HostStatus }) {
   const { t } = useTranslation();
   const connection = useHost((host) => host.connection);
+  const since = useHost((host) => host.since);
   const now = useNow(1000);
   const offset = useOffset((state) => state.offset) / 1000;
-  const state = connection === "connected" ? status.connection : connection;
+  const state = connection ?? status.connection;
   const kind = state === "connected" ? "ok" : state === "connecting" ? "run" : "bad";
   const away = Math.abs(offset) > 60;
   return (
@@ -28,7 +31,7 @@ export function TopBar({ status }: { status: HostStatus }) {
         <span className="t3">{t("top.mtls")}</span>
       ) : (
         <span className="c-bad">
-          {t(state === "connecting" ? "top.connecting" : "top.offline", { text: duration((now - instant(status.since)) / 1000) })}
+          {t(state === "connecting" ? "top.connecting" : "top.offline", { text: duration((now - instant(since ?? status.since)) / 1000) })}
         </span>
       )}
       {status.workspace?.kind === "training" && <span className="tag">{t("top.training")}</span>}
@@ -42,6 +45,7 @@ export function TopBar({ status }: { status: HostStatus }) {
         </span>
       </span>
       <span className="grow" />
+      <Consent />
       <VaultChip status={status} now={now} />
       <span className="sep" />
       <Jobs />
@@ -51,6 +55,18 @@ export function TopBar({ status }: { status: HostStatus }) {
         <kbd>Ctrl K</kbd>
       </button>
     </header>
+  );
+}
+
+function Consent() {
+  const { t } = useTranslation();
+  const waiting = useHost((host) => host.ceremonies);
+  if (waiting.length === 0) return null;
+  return (
+    <button type="button" className="st warn plain" onClick={() => platform().openVault()}>
+      <Glyph kind="warn" />
+      {t("top.consent", { count: waiting.length })}
+    </button>
   );
 }
 
@@ -92,22 +108,21 @@ function Jobs() {
   );
 }
 
-const kinds = { running: "run", finished: "ok", failed: "bad", canceled: "idle" } as const;
+const kinds = { running: "run", succeeded: "ok", failed: "bad", canceled: "idle", interrupted: "warn" } as const;
 
-function JobItem({ job }: { job: Job }) {
+function JobItem({ job }: { job: JobRow }) {
   const { t } = useTranslation();
   const cancel = useOrder("job.cancel");
   return (
     <div className="item two">
       <div className="grow">
-        <State kind={kinds[job.state]}>{job.title}</State>
+        <State kind={kinds[job.state]}>{job.what}</State>
         <div className="t3 s12">
           {job.state === "running" ? `${Math.round((job.done / Math.max(1, job.total)) * 100)} %` : t(`job.${job.state}`)}
-          {job.left !== undefined && job.state === "running" && `, ${t("time.left", { text: duration(job.left) })}`}
-          {job.error && `, ${job.error}`}
+          {job.error && `, ${job.error.message}`}
         </div>
       </div>
-      {job.cancelable && job.state === "running" && (
+      {job.state === "running" && (
         <Button size="sm" onClick={() => cancel.mutate({ job: job.id })}>
           {t("act.cancel")}
         </Button>

@@ -1,7 +1,9 @@
 import { QueryClient, queryOptions, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
-import { heard } from "@/parts/clock";
-import { CallError, type HostEvent, type Name, platform, type Request, type Response } from "@/platform";
+import type { JobRow } from "@/generated/JobRow";
+import type { List } from "@/generated/List";
+import { useOffset } from "@/parts/clock";
+import { CallError, type Name, platform, type Request, type Response } from "@/platform";
 import { useHost } from "./host";
 
 export const queries = new QueryClient({
@@ -30,34 +32,56 @@ export function useOrder<N extends Name>(name: N) {
   });
 }
 
-const touches: Record<string, string[]> = {
-  device: ["device.", "fleet."],
-  release: ["release.", "fleet.inbox"],
-  rollout: ["rollout.", "fleet."],
-  link: ["link.", "fleet.overview"],
-  fleet: ["fleet."],
-  audit: ["fleet.audit"],
-  job: ["job."],
-  vault: ["vault.", "host."],
+const touches: Record<List, string[]> = {
+  device: ["device.", "fleet.", "view.overview", "view.devices", "view.why"],
+  release: ["release.", "view.inbox"],
+  request: ["request.", "release.", "view.inbox"],
+  rollout: ["rollout.", "fleet.show", "view."],
+  link: ["link.", "view.links", "view.overview"],
+  enrolment: ["device.enrolments", "view.inbox"],
+  alarm: ["fleet.alarms", "view.inbox"],
+  workspace: ["workspace.", "view.status"],
 };
 
 /** Listens to the host for as long as the application runs. */
 export function useEvents(): void {
   const client = useQueryClient();
-  useEffect(
-    () =>
-      platform().events((event: HostEvent) => {
-        if (event.kind === "changed") {
-          const areas = touches[event.area] ?? [];
-          void client.invalidateQueries({ predicate: ({ queryKey }) => areas.some((area) => String(queryKey[0]).startsWith(area)) });
-        } else if (event.kind === "connection") {
-          if (event.server_time) heard(event.server_time);
-          useHost.setState({ connection: event.state });
-          void client.invalidateQueries({ queryKey: ["host.status"] });
-        } else {
-          useHost.setState({ milestone: event });
+  useEffect(() => {
+    const again = (areas: string[]) =>
+      void client.invalidateQueries({ predicate: ({ queryKey }) => areas.some((area) => String(queryKey[0]).startsWith(area)) });
+    return platform().events((batch) => {
+      for (const event of batch) {
+        switch (event.event) {
+          case "connection":
+            useOffset.setState({ offset: event.server_offset * 1000 });
+            useHost.setState({
+              connection: event.state === "online" ? "connected" : event.state === "offline" ? "offline" : "connecting",
+              since: event.since,
+            });
+            break;
+          case "vault":
+            again(["vault.", "view.status"]);
+            break;
+          case "changed":
+            again(event.lists.flatMap((list) => touches[list]));
+            break;
+          case "job":
+            again(["job."]);
+            useHost.setState({ milestone: milestone(event.job) });
+            break;
+          case "ceremonies":
+            useHost.setState({ ceremonies: event.pending });
+            break;
+          case "workspace":
+            void client.invalidateQueries();
+            break;
         }
-      }),
-    [client],
-  );
+      }
+    });
+  }, [client]);
 }
+
+const milestone = (job: JobRow) => ({
+  text: `${job.what}: ${job.state}, ${Math.floor((job.done / Math.max(1, job.total)) * 4) * 25} %`,
+  failed: job.state === "failed",
+});

@@ -1,14 +1,19 @@
 import { create } from "zustand";
+import type { Ceremony } from "@/generated/Ceremony";
 import type { Role } from "@/generated/Role";
 
 interface Host {
-  connection: "connected" | "connecting" | "offline";
+  /** None until the host has said it. */
+  connection?: "connected" | "connecting" | "offline";
+  since?: string;
+  /** What waits for consent in the vault window. */
+  ceremonies: Ceremony[];
   /** The last milestone of a job, for the live regions. */
   milestone?: { text: string; failed: boolean };
 }
 
 /** What the host said unasked. */
-export const useHost = create<Host>(() => ({ connection: "connected" }));
+export const useHost = create<Host>(() => ({ ceremonies: [] }));
 
 interface Settings {
   scheme: "dark" | "light" | "system";

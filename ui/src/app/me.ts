@@ -8,7 +8,7 @@ const none: Role[] = [];
 /** The person's roles, and who else can do what they may not. */
 export function useMe() {
   const { t } = useTranslation();
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const roles = status.data?.roles ?? none;
   return {
     status: status.data,

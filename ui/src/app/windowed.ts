@@ -7,7 +7,7 @@ const size = 200;
 
 /** Rows by place: loads the windows of the rows that are looked at, and keeps the total. */
 export function useWindowed<Row, Extra extends object>(
-  name: "device.window" | "link.window",
+  name: "view.devices" | "view.links",
   filter: object,
 ): {
   total: number;

@@ -1,5 +1,5 @@
 import { fake } from "./fake";
-import { loopback } from "./loopback";
+import { loopback } from "./loopback/page";
 import type { Platform } from "./platform";
 import { tauri } from "./tauri";
 
@@ -29,5 +29,5 @@ export const replacePlatform = (other: Platform): void => {
   chosen = other;
 };
 
-export type { HostEvent, Name, Platform, Request, Response } from "./platform";
+export type { Name, Platform, Request, Response } from "./platform";
 export { CallError } from "./platform";

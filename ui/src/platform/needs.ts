@@ -10,62 +10,41 @@ import type { RequestId } from "@/generated/RequestId";
 import type { Role } from "@/generated/Role";
 import type { RolloutId } from "@/generated/RolloutId";
 import type { RolloutName } from "@/generated/RolloutName";
-import type { Seconds } from "@/generated/Seconds";
 import type { UnixTime } from "@/generated/UnixTime";
+import type { WorkspaceRow } from "@/generated/WorkspaceRow";
 
 /**
- * What the screens ask of a host beyond the generated command table. A host that does not know one of these answers
- * `unknown_command`, and the panel that wanted it says so. Each entry goes once the table has it.
+ * What the screens look at beyond single commands. `views.ts` makes each from the command table, within bounds; where the
+ * table grows a command that answers in one go, the view calls it instead.
  */
 export interface Needs {
   /** Who is asking whom: for the frame. Answers even while the backend is away. */
-  "host.status": { request: Nothing; response: HostStatus };
-  /** Workspaces on this computer, for the switcher and the first run. */
-  "workspace.list": { request: Nothing; response: { rows: Workspace[] } };
-  "workspace.open": { request: { workspace: string }; response: HostStatus };
-  /** Starts a simulated fleet of 500 devices, or finds or opens a fleet on this computer. */
-  "workspace.create": { request: { name: string; kind: WorkspaceKind }; response: HostStatus };
-  /** Connects to an existing backend: first `probe`, then, after a person compared the words, `trust`. */
-  "workspace.probe": { request: { address: string; card: string }; response: Fingerprint };
-  "workspace.trust": { request: { name: string; address: string; card: string; digest: string }; response: HostStatus };
+  "view.status": { request: Nothing; response: HostStatus };
   /** Everything the overview counts, counted by the backend. */
-  "fleet.overview": { request: Nothing; response: Overview };
+  "view.overview": { request: Nothing; response: Overview };
   /** A window of devices: filter, order and place decided by the backend. At most 500 rows. */
-  "device.window": { request: DeviceWindow; response: Window<DeviceLine> };
+  "view.devices": { request: DeviceWindow; response: Window<DeviceLine> };
   /** Why a device does not run what it should. */
-  "device.why": { request: { device: string }; response: Why };
+  "view.why": { request: { device: string }; response: Why };
   /** A window of links, expiring first unless asked otherwise. */
-  "link.window": { request: LinkWindow; response: Window<LinkLine> & { counts: LinkChips } };
+  "view.links": { request: LinkWindow; response: Window<LinkLine> & { counts: LinkChips } };
   /** Success and failure over time, at most 500 points. */
-  "rollout.series": { request: RolloutName; response: { points: RolloutPoint[] } };
+  "view.series": { request: RolloutName; response: { points: RolloutPoint[] } };
   /** Failures of a rollout by cause, most frequent first. */
-  "rollout.failures": { request: RolloutName; response: { rows: FailureCluster[] } };
+  "view.failures": { request: RolloutName; response: { rows: FailureCluster[] } };
   /** The checks that the app made when an artifact was proposed, and the change against the metadata in force. */
-  "release.checks": { request: ReleaseName; response: { rows: ReleaseCheck[] } };
+  "view.checks": { request: ReleaseName; response: { rows: ReleaseCheck[] } };
   /** Keys and metadata with an end, soonest first. */
-  "fleet.calendar": { request: Nothing; response: { rows: Expiry[] } };
+  "view.calendar": { request: Nothing; response: { rows: Expiry[] } };
   /** Looks through the audit trail's hash chain. */
-  "audit.verify": { request: Nothing; response: { checked_to: number; intact: boolean; cosigned_by: string[] } };
-  /** Long work. */
-  "job.list": { request: Nothing; response: { rows: Job[] } };
-  "job.cancel": { request: { job: string }; response: { rows: Job[] } };
+  "view.chain": { request: Nothing; response: { checked_to: number; intact: boolean; cosigned_by: string[] } };
   /** What waits for a person. */
-  "fleet.inbox": { request: Nothing; response: { rows: InboxRow[] } };
-}
-
-export type WorkspaceKind = "embedded" | "training" | "remote";
-
-export interface Workspace {
-  /** Its id on this computer. */
-  id: string;
-  name: string;
-  kind: WorkspaceKind;
-  opened_at?: UnixTime;
+  "view.inbox": { request: Nothing; response: { rows: InboxRow[] } };
 }
 
 export interface HostStatus {
   /** None before the first run. */
-  workspace?: Workspace;
+  workspace?: WorkspaceRow;
   /** Host name of the backend, or where it runs. */
   backend: string;
   connection: "connected" | "connecting" | "offline";
@@ -76,16 +55,6 @@ export interface HostStatus {
   roles: Role[];
   vault: "none" | "locked" | "unlocked";
   vault_locks_at?: UnixTime;
-}
-
-export interface Fingerprint {
-  root_version: number;
-  digest: string;
-  words: string[];
-  organization: string;
-  threshold: number;
-  holders: { name: string; key: string }[];
-  expires_at: UnixTime;
 }
 
 export interface Window<Row> {
@@ -176,7 +145,7 @@ export interface LinkChips {
 }
 
 export interface LinkLine extends LinkRow {
-  attempts: number;
+  attempts?: number;
   /** Gateway or address of the last request. */
   last_from?: string;
   last_seen_at?: UnixTime;
@@ -206,18 +175,6 @@ export interface Expiry {
   what: "root" | "targets" | "key" | "certificates" | "revocation_list";
   name: string;
   expires_at: UnixTime;
-}
-
-export interface Job {
-  id: string;
-  title: string;
-  state: "running" | "finished" | "failed" | "canceled";
-  done: number;
-  total: number;
-  started_at: UnixTime;
-  left?: Seconds;
-  error?: string;
-  cancelable: boolean;
 }
 
 export interface InboxRow {

@@ -1,4 +1,5 @@
 import type { Commands } from "@/generated/commands";
+import type { HostEvent } from "@/generated/HostEvent";
 import type { Needs } from "./needs";
 
 /** Everything a screen can ask: the generated table, and what is still only needed. The table wins. */
@@ -6,12 +7,6 @@ export type Table = Commands & Omit<Needs, keyof Commands>;
 export type Name = keyof Table;
 export type Request<N extends Name> = Table[N]["request"];
 export type Response<N extends Name> = Table[N]["response"];
-
-/** What the host says unasked: which part of the world moved, and how the connection, the vault and the jobs stand. */
-export type HostEvent =
-  | { kind: "changed"; area: "device" | "release" | "rollout" | "link" | "fleet" | "audit" | "job" | "vault" }
-  | { kind: "connection"; state: "connected" | "connecting" | "offline"; server_time?: string }
-  | { kind: "milestone"; text: string; failed: boolean };
 
 /** A command that was turned down. `code` is closed; `hint` says what to do. */
 export class CallError extends Error {
@@ -29,9 +24,9 @@ export interface Platform {
   readonly name: "tauri" | "loopback" | "fake";
   call<N extends Name>(name: N, request: Request<N>): Promise<Response<N>>;
   /** Listens until the returned function is called. */
-  events(listener: (event: HostEvent) => void): () => void;
-  /** Brings the vault window up, at a request to sign if one is named. */
-  openVault(request?: string): Promise<void>;
+  events(listener: (batch: HostEvent[]) => void): () => void;
+  /** Brings the vault window up: what waits for consent stands there. */
+  openVault(): Promise<void>;
   /** Lets a person choose a file to read, or a place to write; none if they closed the dialog or the host has no dialogs. */
   pickFile(save?: string): Promise<string | undefined>;
 }

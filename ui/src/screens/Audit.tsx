@@ -22,7 +22,7 @@ export function Audit() {
   const me = useMe();
   const [text, setText] = useState("");
   const denied = me.status && me.denied(AUDIT);
-  const chain = useAsk("audit.verify", {}, !denied);
+  const chain = useAsk("view.chain", {}, !denied);
   const pages = useInfiniteQuery({
     queryKey: ["fleet.audit"],
     enabled: !denied,

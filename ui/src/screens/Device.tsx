@@ -34,8 +34,8 @@ export function Device() {
   const go = useNavigate();
   const me = useMe();
   const detail = useAsk("device.show", { device: id });
-  const line = useAsk("device.window", { text: id, sort: "serial", descending: false, offset: 0, limit: 1 });
-  const links = useAsk("link.window", { text: detail.data?.row.serial, offset: 0, limit: 5 }, !!detail.data);
+  const line = useAsk("view.devices", { text: id, sort: "serial", descending: false, offset: 0, limit: 1 });
+  const links = useAsk("view.links", { text: detail.data?.row.serial, offset: 0, limit: 5 }, !!detail.data);
   const reissue = useOrder("link.reissue");
   const [revoking, revoke] = useState(false);
   const link = links.data?.rows.find((one) => one.state === "active" || one.state === "issued");
@@ -137,7 +137,7 @@ export function Device() {
                       </>,
                     ],
                     [t("col.served"), t("device.bytes", { part: count(link.served_bytes), whole: count(link.total_bytes) })],
-                    [t("col.tries"), link.attempts],
+                    [t("col.tries"), link.attempts ?? link.issue],
                     [
                       t("col.state"),
                       <State key="s" kind={linkKind(link, Date.now()).kind}>
@@ -172,7 +172,7 @@ export function Device() {
 /** Why it does not run what it should, in sentences. */
 function Why({ id }: { id: string }) {
   const { t } = useTranslation();
-  const why = useAsk("device.why", { device: id });
+  const why = useAsk("view.why", { device: id });
   const kinds = { up_to_date: "ok", waiting: "idle", working: "run", blocked: "warn" } as const;
   return (
     <Panel title={t("why.title")} tail={why.data && <State kind={kinds[why.data.verdict]}>{t(`why.${why.data.verdict}`)}</State>}>

@@ -29,7 +29,7 @@ export function Devices() {
   const go = useNavigate();
   const [selected, select] = useState<Set<string>>(new Set());
   const [enrolling, enrol] = useState(false);
-  const overview = useAsk("fleet.overview", {});
+  const overview = useAsk("view.overview", {});
   const set = useCallback(
     (change: typeof search) => void go({ to: "/devices", search: { ...search, ...change }, replace: true }),
     [go, search],
@@ -45,7 +45,7 @@ export function Devices() {
     sort: sort.by,
     descending: sort.descending,
   };
-  const list = useWindowed<DeviceLine, object>("device.window", filter);
+  const list = useWindowed<DeviceLine, object>("view.devices", filter);
   const narrowed = !!(search.q || search.model || search.version || search.state || search.kind);
   const hidden = search.cols?.split(",") ?? [];
 

@@ -5,54 +5,59 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { Button } from "@/parts/Button";
-import { Digest, Words } from "@/parts/Id";
+import { Copy, Digest } from "@/parts/Id";
 import { Failure } from "@/parts/Listing";
 import { Facts, Panel } from "@/parts/Panel";
 import { Seal } from "@/parts/Seal";
 import { Glyph, State } from "@/parts/State";
 import { platform } from "@/platform";
 
-type Step = "where" | "trust" | "vault" | "ready";
-const steps: Step[] = ["where", "trust", "vault", "ready"];
+type Step = "where" | "vault" | "fleet" | "ready";
+const steps: Step[] = ["where", "vault", "fleet", "ready"];
 
-/** E5: what to connect to; the fingerprint, compared; a vault; ready. */
+/** E5: what to connect to; a vault; the fleet, founded or joined and compared; ready. */
 export function FirstRun() {
   const { t } = useTranslation();
   const go = useNavigate();
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const [step, to] = useState<Step>("where");
-  const [kind, setKind] = useState<"embedded" | "remote">();
-  const [form, setForm] = useState({ name: "", address: "", card: "" });
+  const [kind, setKind] = useState<"local" | "remote">("local");
+  const [form, setForm] = useState({ name: "", organization: "", station: "st-01", file: "" });
   const [differ, setDiffer] = useState(false);
   const create = useOrder("workspace.create");
-  const probe = useOrder("workspace.probe");
-  const trust = useOrder("workspace.trust");
+  const found = useOrder("backend.found");
+  const join = useOrder("fleet.join");
+  const card = useAsk("vault.card", {}, step === "fleet" && kind === "remote");
   const at = steps.indexOf(step);
-  const error = create.error ?? probe.error ?? trust.error;
+  const error = create.error ?? found.error ?? join.error;
+  const set = (change: Partial<typeof form>) => setForm((before) => ({ ...before, ...change }));
+  const field = (name: keyof typeof form, label: string) => (
+    <TextInput label={label} value={form[name]} onChange={(event) => set({ [name]: event.target.value })} />
+  );
 
   const training = async () => {
-    await create.mutateAsync({ name: t("workspace.training"), kind: "training" });
+    await create.mutateAsync({ name: "training", kind: "training" });
     await go({ to: "/" });
   };
-  const here = async () => {
-    await create.mutateAsync({ name: form.name, kind: "embedded" });
+  const begin = async () => {
+    await create.mutateAsync({ name: form.name, kind });
     to("vault");
   };
-  const ask = async () => {
-    await probe.mutateAsync({ address: form.address, card: form.card });
-    to("trust");
+  const foundIt = async () => {
+    void platform().openVault();
+    await found.mutateAsync({ organization: form.organization, station: form.station, cards: [], threshold: 1 });
+    to("ready");
   };
-  const accept = async () => {
-    if (!probe.data) return;
-    await trust.mutateAsync({ ...form, name: probe.data.organization, digest: probe.data.digest });
-    to("vault");
+  const choose = async () => {
+    const file = await platform().pickFile();
+    if (file) set({ file });
   };
 
   return (
     <div className="first">
       <aside>
         <div className="brand">
-          <Seal parts={["on", "on", "on"]} met size={18} label="" />
+          <Seal parts={["on", "on", "on"]} met size={18} label="Fleetseal" />
           Fleetseal
         </div>
         <ol className="fsteps">
@@ -82,10 +87,10 @@ export function FirstRun() {
               <h1>{t("first.whereq")}</h1>
               <p className="t2 sub">{t("first.wheresub")}</p>
               <section className="panel choices" aria-label={t("first.whereq")}>
-                {(["embedded", "remote"] as const).map((one) => (
+                {(["local", "remote"] as const).map((one) => (
                   <label key={one} className="item two tickrow">
                     <input type="radio" name="where" checked={kind === one} onChange={() => setKind(one)} />
-                    {one === "embedded" ? (
+                    {one === "local" ? (
                       <IconDeviceDesktop className="i i-20 t3" aria-hidden="true" />
                     ) : (
                       <IconServer className="i i-20 t3" aria-hidden="true" />
@@ -97,24 +102,7 @@ export function FirstRun() {
                   </label>
                 ))}
               </section>
-              {kind === "embedded" && (
-                <TextInput label={t("first.name")} value={form.name} onChange={(event) => setForm({ ...form, name: event.target.value })} />
-              )}
-              {kind === "remote" && (
-                <div className="fields">
-                  <TextInput
-                    label={t("first.address")}
-                    placeholder="backend.example:8443"
-                    value={form.address}
-                    onChange={(event) => setForm({ ...form, address: event.target.value })}
-                  />
-                  <TextInput
-                    label={t("first.card")}
-                    value={form.card}
-                    onChange={(event) => setForm({ ...form, card: event.target.value })}
-                  />
-                </div>
-              )}
+              {field("name", t("first.name"))}
               <div className="row acts">
                 {status.data?.workspace && (
                   <Button size="lg" onClick={() => go({ to: "/" })}>
@@ -122,50 +110,82 @@ export function FirstRun() {
                   </Button>
                 )}
                 <span className="grow" />
-                {kind === "remote" ? (
-                  <Button size="lg" look="primary" disabled={!form.address || probe.isPending} onClick={ask}>
-                    {t("first.ask")}
-                  </Button>
-                ) : (
-                  <Button size="lg" look="primary" disabled={kind !== "embedded" || !form.name || create.isPending} onClick={here}>
-                    {t("first.found")}
-                  </Button>
-                )}
+                <Button size="lg" look="primary" disabled={!form.name || create.isPending} onClick={begin}>
+                  {t("first.next")}
+                </Button>
               </div>
             </>
           )}
-          {step === "trust" && probe.data && (
+          {step === "vault" && (
+            <>
+              <h1>{t("first.vaultq")}</h1>
+              <p className="t2 sub">{t("first.vaultsub")}</p>
+              {status.data?.vault === "none" ? (
+                <State kind="run">{t("first.waitvault")}</State>
+              ) : (
+                <State kind="ok">{t("vault.ready")}</State>
+              )}
+              <div className="row acts">
+                <Button size="lg" onClick={() => platform().openVault()}>
+                  {t("vault.create")}
+                </Button>
+                <span className="grow" />
+                <Button size="lg" look="primary" disabled={status.data?.vault === "none"} onClick={() => to("fleet")}>
+                  {t("first.next")}
+                </Button>
+              </div>
+            </>
+          )}
+          {step === "fleet" && kind === "local" && (
+            <>
+              <h1>{t("first.found1")}</h1>
+              <p className="t2 sub">{t("first.foundsub")}</p>
+              <div className="fields">
+                {field("organization", t("first.organization"))}
+                {field("station", t("first.station"))}
+              </div>
+              {found.isPending && <State kind="warn">{t("sign.inwindow")}</State>}
+              <div className="row acts">
+                <span className="grow" />
+                <Button size="lg" look="primary" disabled={!form.organization || !form.station || found.isPending} onClick={foundIt}>
+                  {t("first.found")}
+                </Button>
+              </div>
+            </>
+          )}
+          {step === "fleet" && kind === "remote" && !join.data && (
+            <>
+              <h1>{t("first.joinq")}</h1>
+              <p className="t2 sub">{t("first.joinsub")}</p>
+              {card.error && <Failure error={card.error} retry={() => card.refetch()} />}
+              {card.data && (
+                <div className="note">
+                  <span className="grow">{card.data.holder}</span>
+                  <Copy text={JSON.stringify(card.data)} what={t("first.cardcopy")} />
+                </div>
+              )}
+              <div className="row joinfile">
+                <span className="grow">{field("file", t("first.file"))}</span>
+                <Button onClick={choose}>{t("propose.drop")}</Button>
+              </div>
+              <div className="row acts">
+                <span className="grow" />
+                <Button size="lg" look="primary" disabled={!form.file || join.isPending} onClick={() => join.mutate({ file: form.file })}>
+                  {t("first.join")}
+                </Button>
+              </div>
+            </>
+          )}
+          {step === "fleet" && join.data && (
             <>
               <h1>{t("first.trustq")}</h1>
               <p className="t2 sub">{t("first.trustsub")}</p>
-              <div className="row address">
-                <IconServer className="i i-14 t3" aria-hidden="true" />
-                <span>{form.address}</span>
-                <State kind="run">{t("first.nottrusted")}</State>
-              </div>
-              <Panel title={t("first.fingerprint", { n: probe.data.root_version })} tail={<span className="t3 s12">SHA-256</span>}>
-                <div className="pb form">
-                  <Words words={probe.data.words} label={t("sign.words")} />
-                  <Digest hex={probe.data.digest} />
+              <Panel title={t("first.rootdigest")} tail={<span className="t3 s12">SHA-256</span>}>
+                <div className="pb bigdigest">
+                  <Digest hex={join.data.root_digest} />
                 </div>
-                <div className="pb fields ruled">
-                  <Facts
-                    wide={80}
-                    rows={[
-                      [t("first.fleet"), probe.data.organization],
-                      [t("first.threshold"), t("first.holders", { n: probe.data.threshold, total: probe.data.holders.length })],
-                      [t("col.ends"), probe.data.expires_at.slice(0, 10)],
-                    ]}
-                  />
-                  <Facts
-                    wide={128}
-                    rows={probe.data.holders.map((holder) => [
-                      holder.name,
-                      <span key="k" className="mono t2">
-                        {holder.key.slice(0, 4)}…{holder.key.slice(-4)}
-                      </span>,
-                    ])}
-                  />
+                <div className="pb ruled">
+                  <Facts rows={[[t("first.signedby"), join.data.signed_by.join(", ")]]} />
                 </div>
               </Panel>
               {differ && (
@@ -175,41 +195,15 @@ export function FirstRun() {
                 </div>
               )}
               <div className="row acts">
-                <Button size="lg" onClick={() => to("where")}>
-                  {t("act.back")}
-                </Button>
                 <span className="grow" />
                 <Button size="lg" look="danger" onClick={() => setDiffer(true)}>
                   {t("first.differ")}
                 </Button>
-                <Button size="lg" look="primary" disabled={differ || trust.isPending} onClick={accept}>
+                <Button size="lg" look="primary" disabled={differ} onClick={() => to("ready")}>
                   {t("first.match")}
                 </Button>
               </div>
               <p className="t3 s12 r">{t("first.ifone")}</p>
-            </>
-          )}
-          {step === "vault" && (
-            <>
-              <h1>{t("first.vaultq")}</h1>
-              <p className="t2 sub">{t("first.vaultsub")}</p>
-              <div className="row acts">
-                <Button size="lg" onClick={() => to("ready")}>
-                  {t("first.later")}
-                </Button>
-                <span className="grow" />
-                <Button
-                  size="lg"
-                  look="primary"
-                  onClick={() =>
-                    platform()
-                      .openVault()
-                      .then(() => to("ready"))
-                  }
-                >
-                  {t("vault.create")}
-                </Button>
-              </div>
             </>
           )}
           {step === "ready" && (

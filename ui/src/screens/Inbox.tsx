@@ -12,7 +12,7 @@ import type { InboxRow } from "@/platform/needs";
 export function Inbox() {
   const { t } = useTranslation();
   const go = useNavigate();
-  const inbox = useAsk("fleet.inbox", {});
+  const inbox = useAsk("view.inbox", {});
   const alarms = useAsk("fleet.alarms", {});
   const open = (row: InboxRow) => {
     if (row.request) return go({ to: "/requests/$id", params: { id: row.request } });

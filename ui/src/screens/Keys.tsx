@@ -14,7 +14,7 @@ const kindOf = (left: number): Kind => (left <= 0 ? "bad" : left <= 90 * 86_400 
 /** B7: what ends when, the metadata in force, and the people whose keys it names. */
 export function Keys() {
   const { t } = useTranslation();
-  const calendar = useAsk("fleet.calendar", {});
+  const calendar = useAsk("view.calendar", {});
   const summary = useAsk("fleet.show", {});
   const requests = useAsk("request.list", {});
   const people = useAsk("fleet.people", {});

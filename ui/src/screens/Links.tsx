@@ -54,7 +54,7 @@ export function Links() {
   );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
   const show = search.show as Show | undefined;
-  const list = useWindowed<LinkLine, { counts: LinkChips }>("link.window", { text: search.q, ...(show ? filters[show] : {}) });
+  const list = useWindowed<LinkLine, { counts: LinkChips }>("view.links", { text: search.q, ...(show ? filters[show] : {}) });
   const hidden = search.cols?.split(",") ?? [];
   const columns = useMemo<Column<LinkLine>[]>(
     () => [
@@ -87,7 +87,7 @@ export function Links() {
         head: t("col.tries"),
         width: 32,
         right: true,
-        cell: (row) => <span className={row.attempts > 2 ? "c-warn" : "t2"}>{row.attempts}</span>,
+        cell: (row) => <span className={(row.attempts ?? 0) > 2 ? "c-warn" : "t2"}>{row.attempts ?? row.issue}</span>,
       },
       { id: "from", head: t("col.from"), width: "1fr", cell: (row) => <span className="t2">{row.last_from ?? t("links.notseen")}</span> },
       {

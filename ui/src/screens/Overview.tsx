@@ -21,7 +21,7 @@ import { RolloutTable } from "./Rollouts";
 /** C1: the fleet at a glance; every number leads to its list. */
 export function Overview() {
   const { t } = useTranslation();
-  const answer = useAsk("fleet.overview", {});
+  const answer = useAsk("view.overview", {});
   return (
     <div className="body scroll">
       <h1 className="sr">{t("place.overview")}</h1>
@@ -159,7 +159,7 @@ function Versions({ numbers }: { numbers: Numbers }) {
 
 function NeedsYou() {
   const { t } = useTranslation();
-  const inbox = useAsk("fleet.inbox", {});
+  const inbox = useAsk("view.inbox", {});
   return (
     <Panel
       title={t("overview.needs")}

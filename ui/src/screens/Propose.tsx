@@ -19,7 +19,7 @@ export function Propose() {
   const { t } = useTranslation();
   const go = useNavigate();
   const me = useMe();
-  const overview = useAsk("fleet.overview", {});
+  const overview = useAsk("view.overview", {});
   const propose = useOrder("release.propose");
   const [form, setForm] = useState({
     file: "",

@@ -237,7 +237,7 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
 /** The checks that were made when the artifact was proposed. */
 export function Checks({ id }: { id: string }) {
   const { t } = useTranslation();
-  const answer = useAsk("release.checks", { release: id });
+  const answer = useAsk("view.checks", { release: id });
   return (
     <Panel title={t("release.checks")}>
       <Listing answer={answer} rows={4} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("list.nomatch")}</Empty>}>

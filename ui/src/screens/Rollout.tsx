@@ -259,7 +259,7 @@ function Phases({ detail }: { detail: RolloutDetail }) {
 function Progress({ detail }: { detail: RolloutDetail }) {
   const { t } = useTranslation();
   const [table, setTable] = useTwin();
-  const answer = useAsk("rollout.series", { rollout: detail.row.id });
+  const answer = useAsk("view.series", { rollout: detail.row.id });
   const points = answer.data?.points;
   const drawn = useMemo(() => {
     const rows = points ?? [];
@@ -335,7 +335,7 @@ function Failures({ detail }: { detail: RolloutDetail }) {
   const { t } = useTranslation();
   const word = useWord();
   const go = useNavigate();
-  const answer = useAsk("rollout.failures", { rollout: detail.row.id });
+  const answer = useAsk("view.failures", { rollout: detail.row.id });
   const counts = gather(detail.row.counts);
   const { failure } = detail.policy;
   return (

@@ -2,7 +2,6 @@ import { useNavigate } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { useSettings } from "@/app/host";
-import { useMe } from "@/app/me";
 import { Button } from "@/parts/Button";
 import { useOffset } from "@/parts/clock";
 import { Empty, Failure, Listing } from "@/parts/Listing";
@@ -15,12 +14,11 @@ import { type Key, type Language, languageNames, speak } from "@/words";
 export function Settings() {
   const { t, i18n } = useTranslation();
   const settings = useSettings();
-  const me = useMe();
   const go = useNavigate();
   const workspaces = useAsk("workspace.list", {});
-  const open = useOrder("workspace.open");
+  const open = useOrder("workspace.switch");
   const offset = useOffset((state) => state.offset);
-  const status = useAsk("host.status", {});
+  const status = useAsk("view.status", {});
   const choice = <T extends string>(name: Key, values: readonly T[], on: T, words: (value: T) => string, set: (value: T) => void) => (
     <div className="item two">
       <span className="grow" id={`set-${name}`}>
@@ -89,9 +87,9 @@ export function Settings() {
               >
                 {(page) =>
                   page.rows.map((row) => {
-                    const on = row.id === me.status?.workspace?.id;
+                    const on = row.current;
                     return (
-                      <div key={row.id} className="item two">
+                      <div key={row.name} className="item two">
                         <span className="grow">
                           {row.name}
                           <span className="t3 s12 block">{t(`workspace.${row.kind}`)}</span>
@@ -99,7 +97,7 @@ export function Settings() {
                         {on ? (
                           <State kind="ok">{t("settings.openhere")}</State>
                         ) : (
-                          <Button size="sm" onClick={() => open.mutate({ workspace: row.id })}>
+                          <Button size="sm" onClick={() => open.mutate({ name: row.name })}>
                             {t("settings.switch")}
                           </Button>
                         )}

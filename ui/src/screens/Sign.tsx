@@ -32,6 +32,7 @@ export function Sign() {
   const release = useAsk("release.show", { release: about ?? "" }, !!about);
   const exported = useOrder("request.export");
   const brought = useOrder("request.add_signature");
+  const sign = useOrder("request.sign");
   if (!answer.data)
     return (
       <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>
@@ -41,6 +42,10 @@ export function Sign() {
   const artifact = release.data?.artifacts[0];
   const purpose = reported?.purpose ?? "release";
   const name = artifact ? said(artifact.target) : t(`request.${purpose}`);
+  const give = () => {
+    sign.mutate({ request: id, digest: statement.digest });
+    void platform().openVault();
+  };
   const write = async () => {
     const file = await platform().pickFile(`${statement.role}-${statement.version}.sign-request`);
     if (file) exported.mutate({ request: id, file });
@@ -170,14 +175,17 @@ export function Sign() {
                 look="primary"
                 size="lg"
                 icon={<IconWritingSign className="i" />}
-                disabled={missing === 0}
+                disabled={missing === 0 || sign.isPending}
                 denied={me.denied(RELEASE)}
-                onClick={() => platform().openVault(id)}
+                onClick={give}
               >
                 {t("sign.open", { name: artifact?.version ?? `${statement.role} ${statement.version}` })}
               </Button>
               <p className="s12 t3">{t("sign.checked")}</p>
-              {(exported.error ?? brought.error) && <Failure error={(exported.error ?? brought.error) as Error} />}
+              {(sign.error ?? exported.error ?? brought.error) && (
+                <Failure error={(sign.error ?? exported.error ?? brought.error) as Error} />
+              )}
+              {sign.isPending && <State kind="warn">{t("sign.inwindow")}</State>}
               {brought.data && <State kind="ok">{t("sign.imported", { n: brought.data.signatures, total: brought.data.threshold })}</State>}
               <div className="row airgap">
                 <span className="grow s12 t2">{t("sign.airgap")}</span>

@@ -26,7 +26,7 @@ export function Vault() {
   const role = useWord("key");
   const now = useNow(1000);
   const answer = useAsk("vault.show", {});
-  const inbox = useAsk("fleet.inbox", {});
+  const inbox = useAsk("view.inbox", {});
   const lock = useOrder("vault.lock");
   const backup = useOrder("vault.backup");
   if (!answer.data) {
@@ -116,15 +116,17 @@ export function Vault() {
             </div>
             <div className="foot auto">{t("vault.rule")}</div>
           </Panel>
-          <Panel title={t("vault.ways")}>
-            <div className="item two">
-              <IconForms className="i t3" aria-hidden="true" />
-              <div className="grow">
-                <div>{t("vault.passphrase")}</div>
-                <div className="t3 s12">{t("vault.passphrasehow")}</div>
+          <Panel title={t("vault.ways")} note={vault.slots.length}>
+            {vault.slots.map((slot) => (
+              <div key={slot.id} className="item two">
+                <IconForms className="i t3" aria-hidden="true" />
+                <div className="grow">
+                  <div className="cut">{slot.label}</div>
+                  <div className="t3 s12 cut">{slot.detail}</div>
+                </div>
+                <State kind={slot.counts ? "ok" : "warn"}>{t(slot.counts ? "vault.ready" : "vault.untested")}</State>
               </div>
-              <State kind="ok">{t("vault.ready")}</State>
-            </div>
+            ))}
           </Panel>
           {(lock.error ?? backup.error) && <Failure error={(lock.error ?? backup.error) as Error} />}
         </div>

@@ -133,19 +133,14 @@ it("never asks for a passphrase outside the vault window", async () => {
   }
 });
 
-it("trusts a backend only after its words were compared", async () => {
-  const full = fake("first");
-  const seen: string[] = [];
-  const { user } = await open("/first-run", "first", {
-    call: (name, request) => {
-      seen.push(name);
-      return full.call(name, request);
-    },
-  });
+it("trusts a fleet only after its fingerprint was compared", async () => {
+  const { user } = await open("/first-run", "first");
   await user.click(await screen.findByRole("radio", { name: /existing backend/ }));
-  await user.type(screen.getByLabelText("Address"), "backend.example:8443");
-  await user.click(screen.getByRole("button", { name: "Ask for its fingerprint" }));
+  await user.type(screen.getByLabelText("Name of the fleet"), "northworks");
+  await user.click(screen.getByRole("button", { name: "Next" }));
+  await user.click(await screen.findByRole("button", { name: "Next" }));
+  await user.type(await screen.findByLabelText("Founding file"), "/tmp/fleet.json");
+  await user.click(screen.getByRole("button", { name: "Join" }));
   await user.click(await screen.findByRole("button", { name: "They differ" }));
-  expect(screen.getByRole("button", { name: "All eight words match" })).toHaveProperty("disabled", true);
-  expect(seen).not.toContain("workspace.trust");
+  expect(screen.getByRole("button", { name: "All of it matches" })).toHaveProperty("disabled", true);
 });

@@ -1,5 +1,5 @@
 import { fake } from "@/platform/fake";
-import { loopback } from "@/platform/loopback";
+import { bridge } from "@/platform/loopback";
 import { CallError, type Name, type Request, type Response } from "@/platform/platform";
 
 /** The vault window's own way to its host: the same commands, without any third-party code. */
@@ -25,5 +25,5 @@ export function host(): Call {
       }
     };
   if (import.meta.env.VITE_FAKE === "1") return fake(new URLSearchParams(location.search).get("fake") ?? "full").call;
-  return loopback().call;
+  return bridge().call;
 }

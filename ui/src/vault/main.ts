@@ -3,9 +3,9 @@ import "@fontsource-variable/jetbrains-mono/wght.css";
 import "../theme/look.css";
 import "../theme/contrast.css";
 import "./vault.css";
-import type { Statement } from "@/generated/Statement";
+import type { Ceremony } from "@/generated/Ceremony";
 import type { VaultStatus } from "@/generated/VaultStatus";
-import { count, hashLines } from "@/parts/units";
+import { hashLines } from "@/parts/units";
 import { CallError } from "@/platform/platform";
 import { sheet } from "@/theme/tokens";
 import { de } from "@/words/de";
@@ -27,7 +27,6 @@ const t = (key: Key, values: Record<string, string | number> = {}): string =>
 
 const call = host();
 const page = document.getElementById("vault") as HTMLElement;
-const asked = new URLSearchParams(location.search).get("request") ?? undefined;
 
 function dress(): void {
   const style = new CSSStyleSheet();
@@ -94,6 +93,7 @@ async function run(form: HTMLElement, order: () => Promise<void>): Promise<void>
     await order();
   } catch (error) {
     form.prepend(refusal(error));
+    shown = shown || "refused";
     for (const control of form.querySelectorAll("button")) control.disabled = false;
     form.querySelector("input")?.focus();
   }
@@ -118,7 +118,7 @@ function showCreate(): void {
   holder.focus();
 }
 
-function showLocked(status: VaultStatus, subject: Statement | undefined): void {
+function showLocked(status: VaultStatus, waiting: Ceremony[]): void {
   const form = h("form", { class: "vform" });
   const [line, passphrase] = field("passphrase", t("vault.passphrase"), true);
   const open = () =>
@@ -129,55 +129,35 @@ function showLocked(status: VaultStatus, subject: Statement | undefined): void {
       await show();
     });
   form.append(line, button(t("vault.unlock"), "primary", open), h("p", { class: "s12 t3" }, t("vault.rule")));
-  page.replaceChildren(head(status), ...(subject ? [paper(subject)] : []), form);
+  page.replaceChildren(head(status), ...waiting.map((ceremony) => paper(ceremony)), form);
   passphrase.focus();
 }
 
 const fact = (name: string, ...value: (Node | string)[]): HTMLElement[] => [h("dt", {}, name), h("dd", {}, ...value)];
 
-const marks = { added: ["+", "add"], removed: ["-", "del"], changed: ["±", ""] } as const;
-
-/** What will be signed, read by Rust from the bytes, and the eight words to compare. */
-function paper(subject: Statement): HTMLElement {
-  const purpose = subject.reported?.purpose ?? "release";
-  const lines = subject.changes.map((change) => {
-    const [mark, look] = marks[change.kind];
-    return h(
-      "li",
-      { class: look },
-      h("span", {}, mark),
-      h(
-        "span",
-        {},
-        change.what,
-        change.digest &&
-          h("span", { class: "t3 hash block" }, ...hashLines(change.digest).map((line) => h("span", { class: "block" }, line))),
-      ),
-    );
-  });
+/** What consent would be given to, written by Rust from the bytes, and the eight words to compare. */
+function paper(ceremony: Ceremony, acts?: HTMLElement): HTMLElement {
   return h(
     "section",
-    { class: "panel", "aria-labelledby": "read" },
+    { class: "panel", "aria-labelledby": `read${ceremony.id}` },
     h(
       "div",
       { class: "ph" },
       h("span", { class: "step" }, "1"),
-      h("h2", { id: "read" }, t("sign.read")),
+      h("h2", { id: `read${ceremony.id}` }, t("vault.asks")),
       h("span", { class: "grow" }),
-      h("span", { class: "t3 s12" }, t("sign.canonical", { n: count(subject.length_bytes) })),
+      h("span", { class: "t3 s12 mono" }, ceremony.command),
     ),
-    h("ul", { class: "diff difflines" }, ...lines),
     h(
-      "dl",
-      { class: "kv pb" },
-      ...fact(
-        t("sign.metadata"),
-        `${subject.role} ${subject.version}, ${t("sign.until", { day: subject.metadata_expires_at.slice(0, 10) })}`,
+      "div",
+      { class: "pb" },
+      h("p", { class: "say" }, ceremony.title),
+      ceremony.training && h("p", { class: "t2" }, t("top.training")),
+      h(
+        "dl",
+        { class: "kv" },
+        ...ceremony.lines.flatMap((line) => fact(line.label.replaceAll("_", " "), h("span", { class: "wrap" }, line.value))),
       ),
-      ...fact(t("sign.reported"), t(`request.${purpose}`)),
-      ...fact(t("col.author"), subject.author),
-      ...fact(t("sign.reason"), subject.reason || "–"),
-      ...fact(t("col.signatures"), t("sign.meter", { n: subject.signatures, total: subject.threshold })),
     ),
     h(
       "div",
@@ -193,37 +173,34 @@ function paper(subject: Statement): HTMLElement {
       h(
         "ol",
         { class: "words", "aria-label": t("sign.words") },
-        ...subject.words.map((word, i) => h("li", {}, h("span", {}, String(i + 1)), word)),
+        ...ceremony.words.map((word, i) => h("li", {}, h("span", {}, String(i + 1)), word)),
       ),
+      h("p", { class: "hash" }, ...hashLines(ceremony.digest.replace(/^sha256:/, "")).map((line) => h("span", { class: "block" }, line))),
     ),
+    acts,
   );
 }
 
-function showSign(status: VaultStatus, subject: Statement): void {
-  const form = h("form", { class: "vform" });
-  const tick = h("input", { type: "checkbox", id: "same" });
-  const sign = () =>
-    run(form, async () => {
-      const after = await call("request.sign", { request: subject.request, digest: subject.digest });
-      page.replaceChildren(
-        head(status),
-        h(
-          "div",
-          { class: "note", role: "status" },
-          glyph("ok"),
-          h("span", {}, t("sign.done", { name: `${subject.role} ${subject.version}`, n: after.signatures, total: after.threshold })),
-        ),
-        lockForm(),
-      );
-    });
-  const act = button(t("release.sign", { version: `${subject.role} ${subject.version}` }), "primary", sign);
-  act.disabled = true;
-  tick.addEventListener("change", () => {
-    act.disabled = !tick.checked;
+function showSign(status: VaultStatus, waiting: Ceremony[]): void {
+  const papers = waiting.map((ceremony) => {
+    const form = h("form", { class: "pb vform ruled" });
+    const decide = (name: "ceremony.give" | "ceremony.refuse") => () =>
+      run(form, async () => {
+        await call(name, { id: ceremony.id });
+        await show();
+      });
+    form.append(
+      h(
+        "div",
+        { class: "acts" },
+        button(t("vault.refuse"), "danger", decide("ceremony.refuse")),
+        button(t("vault.give"), "primary", decide("ceremony.give")),
+      ),
+      h("p", { class: "s12 t3" }, t("sign.checked")),
+    );
+    return paper(ceremony, form);
   });
-  form.append(h("label", { class: "tickrow", for: "same" }, tick, t("sign.same")), act, h("p", { class: "s12 t3" }, t("sign.checked")));
-  page.replaceChildren(head(status), paper(subject), form);
-  tick.focus();
+  page.replaceChildren(head(status), ...papers, lockForm());
 }
 
 function lockForm(): HTMLElement {
@@ -258,19 +235,29 @@ function showOpen(status: VaultStatus): void {
   page.replaceChildren(head(status), lockForm(), test);
 }
 
+/** What stands on the page, so that looking again disturbs nobody who types. */
+let shown = "";
+
 async function show(): Promise<void> {
   let status: VaultStatus;
   try {
     status = await call("vault.show", {});
   } catch (error) {
-    if (error instanceof CallError && error.code === "no_vault") return showCreate();
+    if (error instanceof CallError && error.code === "no_vault") {
+      if (shown !== "create") showCreate();
+      shown = "create";
+      return;
+    }
     page.replaceChildren(head(undefined), refusal(error));
     return;
   }
   try {
-    const subject = asked ? await call("request.show", { request: asked }) : undefined;
-    if (!status.unlocked) showLocked(status, subject);
-    else if (subject) showSign(status, subject);
+    const waiting = (await call("ceremony.list", {})).rows;
+    const now = JSON.stringify([status.unlocked, status.holder, waiting.map((ceremony) => [ceremony.id, ceremony.digest])]);
+    if (now === shown) return;
+    shown = now;
+    if (!status.unlocked) showLocked(status, waiting);
+    else if (waiting.length > 0) showSign(status, waiting);
     else showOpen(status);
   } catch (error) {
     page.replaceChildren(head(status), refusal(error));
@@ -279,3 +266,4 @@ async function show(): Promise<void> {
 
 dress();
 void show();
+setInterval(() => void show(), 1000);

@@ -1,15 +1,109 @@
+import type { Ceremony } from "@/generated/Ceremony";
 import type { Counts } from "@/generated/Counts";
+import type { FoundingStatus } from "@/generated/FoundingStatus";
+import type { JobRow } from "@/generated/JobRow";
 import type { RolloutDetail } from "@/generated/RolloutDetail";
 import type { RolloutRow } from "@/generated/RolloutRow";
+import type { VaultStatus } from "@/generated/VaultStatus";
+import type { WorkspaceKind } from "@/generated/WorkspaceKind";
+import type { WorkspaceRow } from "@/generated/WorkspaceRow";
 import type { DeviceLine, HostStatus, Kind, Why } from "../needs";
 import { CallError, type Name, type Request, type Response } from "../platform";
 import { ago, ahead, byId, deployments, devices, ids, links, models, someHex } from "./fleet";
-import { checks, keys, releaseDetail, releases, request, statement } from "./papers";
+import { checks, keys, releaseDetail, releases, request, statement, words } from "./papers";
 
 export type Answers = { [N in Name]?: (request: Request<N>) => Response<N> };
 
 const H = 3600;
 const D = 24 * H;
+
+const vault = (holder: string, unlocked: boolean): VaultStatus => ({
+  holder,
+  unlocked,
+  generation: 214,
+  backup_proven_at: ago(94 * D),
+  backup_tested_at: ago(94 * D),
+  backup_lacks: [],
+  slots: [
+    { id: "7c1e90b2d44f40bd", kind: "passphrase", label: "passphrase", detail: "0.8 s, 256 MiB", created_at: ago(530 * D), counts: true },
+    { id: "19a0c3e77b5d2f64", kind: "shares", label: "safe deposit", detail: "3 of 5 shares", created_at: ago(170 * D), counts: true },
+  ],
+  keys,
+});
+
+const running: JobRow = {
+  id: "job_01KB1",
+  command: "rollout.start",
+  workspace: "northworks",
+  state: "running",
+  what: "Sign tickets of hx220 2.4.1",
+  done: 3120,
+  total: 4820,
+  started_at: ago(41),
+};
+const jobs: JobRow[] = [
+  running,
+  {
+    id: "job_01KB2",
+    command: "release.seal",
+    workspace: "northworks",
+    state: "running",
+    what: "Upload sealed vt12 0.18.3",
+    done: 81,
+    total: 100,
+    started_at: ago(12),
+  },
+  {
+    id: "job_01KB3",
+    command: "vault.backup",
+    workspace: "northworks",
+    state: "succeeded",
+    what: "Back up the vault",
+    done: 1,
+    total: 1,
+    started_at: ago(4000),
+    ended_at: ago(3998),
+  },
+];
+
+export const workspaceRow = (kind: WorkspaceKind): WorkspaceRow => ({
+  name: kind === "training" ? "training-alice" : "northworks",
+  kind,
+  current: true,
+  folder: "/home/lena/.local/share/fleetseal/northworks",
+  fleet: "flt_01KB",
+  holder: "Lena Brandt",
+  vault: true,
+});
+
+const founding: FoundingStatus = {
+  fleet: "flt_01KB",
+  signed_by: ["Ines Okafor", "Tomas Lindqvist"],
+  threshold: 2,
+  complete: true,
+  no_separation_of_duties: false,
+  root_digest: "d3079b514ea8601fc27d950e38b4f16a2ce98347105dbb76a09f24c86e13d542",
+};
+
+const ceremony: Ceremony = {
+  id: 7,
+  command: "request.sign",
+  title: "Sign targets 43: vt12 with hardware B or C may install 0.18.3.",
+  lines: [
+    { label: "artifact", value: "vt12/app/0.18.3.bin, 412,160 bytes" },
+    { label: "sha256", value: "9c41e07d5a1fb2386ef0247ad91c83b5f7520e6c4bd8a3190f6d2e57c8b1744a" },
+    { label: "security_counter", value: "9" },
+    { label: "expires", value: ahead(90 * D).slice(0, 10) },
+    { label: "reason", value: request.reason },
+    { label: "signatures", value: "1 of 2" },
+  ],
+  digest: request.digest,
+  words,
+  workspace: "northworks",
+  training: false,
+  asked_at: ago(8),
+};
+
 const kinds: Kind[] = ["ok", "run", "idle", "warn", "bad"];
 
 const tally = (phase?: number): Counts => {
@@ -127,7 +221,7 @@ function rollout(id: string): RolloutDetail {
   };
 }
 
-function window(list: DeviceLine[], request: Request<"device.window">): Response<"device.window"> {
+function window(list: DeviceLine[], request: Request<"view.devices">): Response<"view.devices"> {
   const text = request.text?.toLowerCase();
   const rows = list.filter(
     (device) =>
@@ -206,26 +300,31 @@ export function answers(scene: string, status: HostStatus): Answers {
   });
 
   return {
-    "host.status": () => status,
-    "workspace.list": () => ({
-      rows: status.workspace ? [status.workspace, { id: "w2", name: "Training", kind: "training" as const }] : [],
+    "view.status": () => status,
+    "workspace.list": () => ({ rows: status.workspace ? [status.workspace, { ...workspaceRow("training"), current: false }] : [] }),
+    "workspace.create": ({ kind }) => {
+      const row = { ...workspaceRow(kind), vault: false };
+      if (kind === "training") status.workspace = row;
+      status.vault = "locked";
+      return row;
+    },
+    "workspace.switch": () => workspaceRow("training"),
+    "backend.found": () => founding,
+    "fleet.join": () => founding,
+    "vault.card": () => ({
+      holder: status.person,
+      root: "",
+      targets: "",
+      ticket: "",
+      seal: "",
+      grant: "",
+      audit: "",
+      kem: "",
+      identity: "",
     }),
-    "workspace.create": ({ name, kind }) => Object.assign(status, { workspace: { id: "w3", name, kind } }),
-    "workspace.open": () => status,
-    "workspace.probe": () => ({
-      root_version: 3,
-      digest: "d3079b514ea8601fc27d950e38b4f16a2ce98347105dbb76a09f24c86e13d542",
-      words: ["granite", "willow", "seven", "pepper", "anchor", "violin", "copper", "meadow"],
-      organization: "Northworks",
-      threshold: 2,
-      holders: [
-        { name: "Ines Okafor", key: "c8e0a4b1f7d251ab" },
-        { name: "Tomas Lindqvist", key: "a11d40c2993e7c40" },
-        { name: "Mei Tanaka", key: "f29b71e0aa58d803" },
-      ],
-      expires_at: ahead(196 * D),
-    }),
-    "workspace.trust": ({ name }) => Object.assign(status, { workspace: { id: "w4", name, kind: "remote" as const } }),
+    "ceremony.list": () => ({ rows: scene === "manager" ? [ceremony] : [] }),
+    "ceremony.give": () => ({}),
+    "ceremony.refuse": () => ({}),
     "fleet.show": () => ({
       fleet: "flt_01KB",
       server_time: ago(0),
@@ -239,7 +338,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       targets_expire_at: ahead(89 * D),
       root_expires_at: ahead(196 * D),
     }),
-    "fleet.overview": () => ({
+    "view.overview": () => ({
       at: ago(2),
       states: Object.fromEntries(kinds.map((kind) => [kind, listed.filter((device) => device.kind === kind).length])) as Record<
         Kind,
@@ -290,7 +389,7 @@ export function answers(scene: string, status: HostStatus): Answers {
               ) * 1e6,
           })),
     }),
-    "device.window": (request) => window(listed, request),
+    "view.devices": (request) => window(listed, request),
     "device.show": ({ device }) => {
       const row = byId.get(device);
       if (!row) throw new CallError("not_found", "There is no such device.");
@@ -303,7 +402,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       };
     },
     "device.timeline": ({ device }) => ({ rows: timeline(byId.get(device)) }),
-    "device.why": ({ device }) => why(byId.get(device)),
+    "view.why": ({ device }) => why(byId.get(device)),
     "device.revoke_preview": ({ device }) =>
       preview(`${byId.get(device)?.serial} is refused from its next request on. It cannot be taken back.`, [
         [1, "certificate on the revocation list"],
@@ -313,7 +412,7 @@ export function answers(scene: string, status: HostStatus): Answers {
     "device.revoke": () => ({}),
     "release.list": () => ({ rows: empty ? [] : releases }),
     "release.show": ({ release }) => releaseDetail(release),
-    "release.checks": () => ({ rows: checks }),
+    "view.checks": () => ({ rows: checks }),
     "release.review": ({ release }) => releaseDetail(release),
     "release.propose": () => releaseDetail(ids.releases.vt12next),
     "request.list": () => ({ rows: empty ? [] : [request] }),
@@ -346,7 +445,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       const limit = page.limit ?? 100;
       return { rows: rows.slice(from, from + limit), next: from + limit < rows.length ? String(from + limit) : undefined };
     },
-    "rollout.series": () => ({
+    "view.series": () => ({
       points: Array.from({ length: 79 }, (_, i) => {
         const hours = (i / 78) * 6.5;
         const grow = (from: number, n: number, k: number) => (hours < from ? 0 : n * (1 - Math.exp(-((hours - from) ** 2) * k)));
@@ -357,7 +456,7 @@ export function answers(scene: string, status: HostStatus): Answers {
         };
       }),
     }),
-    "rollout.failures": ({ rollout: id }) => ({
+    "view.failures": ({ rollout: id }) => ({
       rows:
         id === ids.rollouts.hx220
           ? [
@@ -426,7 +525,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       };
     },
     "rollout.start": () => rollout(ids.rollouts.hx220),
-    "link.window": (request) => {
+    "view.links": (request) => {
       const all = empty ? [] : links;
       const text = request.text?.toLowerCase();
       const rows = all.filter(
@@ -451,7 +550,7 @@ export function answers(scene: string, status: HostStatus): Answers {
     },
     "link.revoke": () => ({}),
     "link.reissue": () => ({}),
-    "fleet.inbox": () => ({
+    "view.inbox": () => ({
       rows: empty
         ? []
         : [
@@ -485,7 +584,7 @@ export function answers(scene: string, status: HostStatus): Answers {
           ],
     }),
     "fleet.alarms": () => ({ rows: [] }),
-    "fleet.calendar": () => ({
+    "view.calendar": () => ({
       rows: [
         { what: "revocation_list", name: "list 118", expires_at: ahead(5 * D) },
         { what: "key", name: "Mei Tanaka, targets", expires_at: ahead(12 * D) },
@@ -506,55 +605,29 @@ export function answers(scene: string, status: HostStatus): Answers {
       ],
     }),
     "fleet.audit": () => ({ rows: audit }),
-    "audit.verify": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
+    "view.chain": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
     "vault.show": () => {
       if (status.vault === "none") throw new CallError("no_vault", "There is no vault in this workspace.");
-      return { holder: status.person, unlocked: status.vault === "unlocked", generation: 214, backup_proven_at: ago(94 * D), keys };
+      return vault(status.person, status.vault === "unlocked");
     },
     "vault.lock": () => {
       status.vault = "locked";
       status.vault_locks_at = undefined;
-      return { holder: status.person, unlocked: false, generation: 214, keys };
+      return vault(status.person, false);
     },
     "vault.unlock": ({ passphrase }) => {
       if (passphrase.length < 4) throw new CallError("wrong_passphrase", "This does not open the vault.");
       status.vault = "unlocked";
-      return { holder: status.person, unlocked: true, generation: 214, keys };
+      return vault(status.person, true);
     },
     "vault.create": ({ holder }) => {
       status.vault = "unlocked";
-      return { holder, unlocked: true, generation: 1, keys };
+      return vault(holder, true);
     },
-    "vault.backup": () => ({ holder: status.person, unlocked: true, generation: 215, keys }),
-    "vault.test_restore": () => ({ holder: status.person, unlocked: true, generation: 215, backup_proven_at: ago(0), keys }),
-    "job.list": () => ({
-      rows: empty
-        ? []
-        : [
-            {
-              id: "j1",
-              title: "Sign tickets of hx220 2.4.1",
-              state: "running",
-              done: 3120,
-              total: 4820,
-              started_at: ago(41),
-              left: 22,
-              cancelable: true,
-            },
-            {
-              id: "j2",
-              title: "Upload sealed vt12 0.18.3",
-              state: "running",
-              done: 81,
-              total: 100,
-              started_at: ago(12),
-              left: 3,
-              cancelable: true,
-            },
-            { id: "j3", title: "Export devices", state: "finished", done: 1, total: 1, started_at: ago(4000), cancelable: false },
-          ],
-    }),
-    "job.cancel": () => ({ rows: [] }),
+    "vault.backup": () => vault(status.person, true),
+    "vault.test_restore": () => vault(status.person, true),
+    "job.list": () => ({ rows: empty ? [] : jobs }),
+    "job.cancel": () => ({ ...running, state: "canceled" }),
   };
 }
 

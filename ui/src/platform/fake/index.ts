@@ -1,7 +1,7 @@
 import type { Role } from "@/generated/Role";
 import type { HostStatus } from "../needs";
-import { CallError, type HostEvent, type Name, type Platform } from "../platform";
-import { type Answers, answers } from "./answers";
+import { CallError, type Name, type Platform } from "../platform";
+import { type Answers, answers, workspaceRow } from "./answers";
 import { ago, ahead } from "./fleet";
 
 /** What a fake host shows: a full fleet, an empty one, the first run, an auditor's view, a lost backend, a manager's desk. */
@@ -16,7 +16,7 @@ const person: Record<string, [string, Role[]]> = {
 export function fake(scene: string): Platform {
   const [name, roles] = person[scene] ?? ["Lena Brandt", ["operator", "admin"] as Role[]];
   const status: HostStatus = {
-    workspace: scene === "first" ? undefined : { id: "w1", name: "Northworks", kind: scene === "training" ? "training" : "remote" },
+    workspace: scene === "first" ? undefined : workspaceRow(scene === "training" ? "training" : "remote"),
     backend: scene === "training" ? "this computer" : "backend.northworks.example",
     connection: scene === "offline" ? "offline" : "connected",
     since: ago(252),
@@ -27,25 +27,21 @@ export function fake(scene: string): Platform {
     vault_locks_at: scene === "manager" ? ahead(552) : undefined,
   };
   const table: Answers = answers(scene, status);
-  const listeners = new Set<(event: HostEvent) => void>();
   return {
     name: "fake",
     async call(command: Name, request: never) {
-      if (scene === "slow" && command !== "host.status") return new Promise(() => undefined);
-      if (scene === "broken" && !command.startsWith("host."))
+      if (scene === "slow" && command !== "view.status") return new Promise(() => undefined);
+      if (scene === "broken" && command !== "view.status")
         throw new CallError("unreachable", "The backend does not answer.", "Check the network, then retry.");
       const answer = table[command] as ((request: never) => unknown) | undefined;
       if (!answer) throw new CallError("unknown_command", `This host cannot ${command}.`);
       const said = answer(request);
-      if (command === "host.status") (said as HostStatus).server_time = new Date(Date.now() + 40).toISOString();
+      if (command === "view.status") (said as HostStatus).server_time = new Date(Date.now() + 40).toISOString();
       return said as never;
     },
-    events(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    async openVault(request) {
-      window.open(`vault.html?fake=${scene}${request ? `&request=${request}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
+    events: () => () => undefined,
+    async openVault() {
+      window.open(`vault.html?fake=${scene}`, "fleetseal-vault", "popup,width=640,height=760");
     },
     async pickFile(save) {
       return save ? `/home/lena/${save}` : "/home/lena/vt12-app-0.18.3.signed.bin";

@@ -1,60 +1,75 @@
-import { CallError, type HostEvent, type Platform } from "../platform";
+import type { HostEvent } from "@/generated/HostEvent";
+import { CallError, type Name, type Request, type Response } from "../platform";
 
-const stored = "fleetseal-session";
+/** One of the bridge's two origins: its session, its commands, its events. */
+export interface Bridge {
+  call<N extends Name>(name: N, request: Request<N>): Promise<Response<N>>;
+  events(listener: (batch: HostEvent[]) => void): () => void;
+  /** Hands a file over; it comes back as a path for a command. */
+  put(file: File): Promise<string>;
+  /** A place where a command may write. */
+  place(name: string): Promise<string>;
+}
 
-/** The one-time secret of the address bar's fragment, kept for this tab alone. */
-const secret = (): string => {
-  const found = /^#s=([\w-]+)/.exec(location.hash);
-  if (found?.[1]) {
-    sessionStorage.setItem(stored, found[1]);
-    history.replaceState(null, "", `${location.pathname}#/`);
-  }
-  return sessionStorage.getItem(stored) ?? "";
-};
+const stored = "fleetseal-bearer";
+const gone = () => new CallError("host_gone", "The program behind this page does not answer.", "Start `fleetseal desk --browser` again.");
+
+/** The one-time secret of the address's fragment, taken out of it at once. */
+function secret(): string | undefined {
+  const found = /^#secret=([^&]+)/.exec(location.hash)?.[1];
+  if (found) history.replaceState(null, "", `${location.pathname}${location.search}#/`);
+  return found;
+}
 
 /** Talks to `fleetseal desk --browser` on this computer. */
-export function loopback(): Platform {
-  const key = secret();
-  const post = (path: string, body: unknown, signal?: AbortSignal) =>
-    fetch(path, {
+export function bridge(): Bridge {
+  const once = secret();
+  const session = (async () => {
+    if (!once) return sessionStorage.getItem(stored) ?? "";
+    const answer = await fetch("/session", {
       method: "POST",
-      headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
-      body: JSON.stringify(body),
-      signal,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ secret: once }),
     });
-
+    const { bearer } = (await answer.json()) as { bearer?: string };
+    sessionStorage.setItem(stored, bearer ?? "");
+    return bearer ?? "";
+  })();
+  const send = async (method: string, path: string, body?: BodyInit, signal?: AbortSignal, type = "application/json") => {
+    const headers: Record<string, string> = { authorization: `Bearer ${await session}` };
+    if (body !== undefined) headers["content-type"] = type;
+    return fetch(path, { method, headers, body, signal });
+  };
+  const answer = async (sent: Promise<globalThis.Response>) => {
+    const got = await sent.catch(() => {
+      throw gone();
+    });
+    const body = await got.json().catch(() => undefined);
+    if (!got.ok) throw new CallError(body?.code ?? `http_${got.status}`, body?.message ?? got.statusText, body?.hint);
+    return body;
+  };
   return {
-    name: "loopback",
-    async call(name, request) {
-      let answer: globalThis.Response;
-      try {
-        answer = await post("/rpc", { name, request });
-      } catch {
-        throw new CallError("host_gone", "the host does not answer", "start `fleetseal desk --browser` again");
-      }
-      const body = await answer.json().catch(() => undefined);
-      if (!answer.ok) throw new CallError(body?.code ?? `http_${answer.status}`, body?.message ?? answer.statusText, body?.hint);
-      return body;
-    },
+    call: (name, request) => answer(send("POST", `/rpc/${name}`, JSON.stringify(request))),
     events(listener) {
       const stop = new AbortController();
-      void follow(() => post("/events", {}, stop.signal), listener, stop.signal);
+      void follow((signal) => send("GET", "/events", undefined, signal), listener, stop.signal);
       return () => stop.abort();
     },
-    async openVault(request) {
-      window.open(`vault.html${request ? `?request=${encodeURIComponent(request)}` : ""}`, "fleetseal-vault", "popup,width=560,height=720");
-    },
-    async pickFile() {
-      return undefined;
-    },
+    put: async (file) =>
+      (await answer(send("PUT", `/files/${encodeURIComponent(file.name)}`, file, undefined, "application/octet-stream"))).path,
+    place: async (name) => (await answer(send("POST", `/files/${encodeURIComponent(name)}`))).path,
   };
 }
 
-/** Reads one JSON event a line, and comes back after a break. */
-async function follow(open: () => Promise<globalThis.Response>, listener: (event: HostEvent) => void, signal: AbortSignal) {
+/** Reads one batch a line, and comes back after a break. */
+async function follow(
+  open: (signal: AbortSignal) => Promise<globalThis.Response>,
+  listener: (batch: HostEvent[]) => void,
+  signal: AbortSignal,
+) {
   for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 10_000)) {
     try {
-      const reader = (await open()).body?.pipeThrough(new TextDecoderStream()).getReader();
+      const reader = (await open(signal)).body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = ""; reader; ) {
         const { done, value } = await reader.read();
         if (done) break;
@@ -66,7 +81,15 @@ async function follow(open: () => Promise<globalThis.Response>, listener: (event
     } catch {
       if (signal.aborted) return;
     }
-    listener({ kind: "connection", state: "offline" });
+    listener([
+      {
+        event: "connection",
+        state: "offline",
+        server_offset: 0,
+        since: new Date().toISOString(),
+        error: { code: "unreachable" as never, message: gone().message },
+      },
+    ]);
     await new Promise((resume) => setTimeout(resume, pause));
   }
 }

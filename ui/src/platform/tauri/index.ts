@@ -1,5 +1,7 @@
 import { Channel, invoke } from "@tauri-apps/api/core";
-import { CallError, type HostEvent, type Platform } from "../platform";
+import type { HostEvent } from "@/generated/HostEvent";
+import { CallError, type Platform } from "../platform";
+import { views } from "../views";
 
 interface Refusal {
   code?: string;
@@ -7,7 +9,7 @@ interface Refusal {
   hint?: string;
 }
 
-/** Talks to the desktop shell: one command, one channel. */
+/** Talks to the desktop shell: one command over the table, one channel of events. */
 export function tauri(): Platform {
   const ask = async <T>(command: string, args: Record<string, unknown>): Promise<T> => {
     try {
@@ -17,19 +19,28 @@ export function tauri(): Platform {
       throw new CallError(said.code ?? "internal", said.message ?? "the host refused", said.hint);
     }
   };
+  const listeners = new Set<(batch: HostEvent[]) => void>();
+  let subscribed = false;
+  const events: Platform["events"] = (listener) => {
+    listeners.add(listener);
+    if (!subscribed) {
+      subscribed = true;
+      const channel = new Channel<HostEvent[]>();
+      channel.onmessage = (batch) => {
+        for (const one of listeners) one(batch);
+      };
+      void ask("subscribe", { channel });
+    }
+    return () => listeners.delete(listener);
+  };
   return {
     name: "tauri",
-    call: (name, request) => ask("rpc", { name, request }),
-    events(listener) {
-      const channel = new Channel<HostEvent>();
-      let open = true;
-      channel.onmessage = (event) => open && listener(event);
-      void ask("events", { channel });
-      return () => {
-        open = false;
-      };
-    },
-    openVault: (request) => ask("open_vault", { request: request ?? null }),
-    pickFile: async (save) => (await ask<string | null>("pick_file", { save: save ?? null })) ?? undefined,
+    call: views((name, request) => ask("rpc", { name, request }), events),
+    events,
+    openVault: () => ask("open_vault", {}),
+    pickFile: async (save) =>
+      save
+        ? ((await ask<string | null>("save_file", { name: save })) ?? undefined)
+        : (await ask<string[]>("pick_files", { extensions: [], several: false }))[0],
   };
 }
