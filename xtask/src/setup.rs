@@ -29,7 +29,7 @@ struct Need {
 }
 
 /// A C compiler for aws-lc and SQLite, which need neither CMake nor bindgen; for the tests, other
-/// people's TLS clients and the judges' Python.
+/// people's TLS clients, a token in software and the judges' Python.
 const NEEDS: &[Need] = &[
     Need { purpose: Purpose::Run, probe: &["cc", "--version"], apt: "build-essential", dnf: "gcc", brew: "" },
     Need {
@@ -52,6 +52,13 @@ const NEEDS: &[Need] = &[
         apt: "gnutls-bin",
         dnf: "gnutls-utils",
         brew: "gnutls",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["softhsm2-util", "--version"],
+        apt: "softhsm2",
+        dnf: "softhsm",
+        brew: "softhsm",
     },
 ];
 

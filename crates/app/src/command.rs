@@ -156,6 +156,11 @@ table! { App:
     VaultMakeShares "vault.make_shares" Access::Local, MakeShares => VaultSlot, Secret;
     VaultTestShares "vault.test_shares" Access::Local, TestShares => VaultSlot, Secret;
     VaultRestoreShares "vault.restore_shares" Access::Local, RestoreShares => VaultStatus, Secret;
+    VaultTokens "vault.tokens" Access::Local, ListTokens => TokenList, Secret;
+    VaultEnterPin "vault.enter_pin" Access::Local, EnterPin => VaultStatus, Secret;
+    VaultInitTokenKey "vault.init_token_key" Access::Local, InitTokenKey => VaultStatus, Secret;
+    VaultAdoptTokenKey "vault.adopt_token_key" Access::Local, AdoptTokenKey => VaultStatus, Secret;
+    VaultForgetPins "vault.forget_wrong_pins" Access::Local, TokenName => VaultStatus, Secret;
     VaultLock "vault.lock" Access::Local, Nothing => VaultStatus;
     VaultBackup "vault.backup" Access::Local, BackupVault => VaultStatus;
     VaultTestRestore "vault.test_restore" Access::Local, TestRestore => VaultStatus, Secret;

@@ -7,6 +7,7 @@ mod release;
 mod request;
 mod rollout;
 mod slot;
+mod token;
 mod vault;
 
 pub use device::*;
@@ -21,6 +22,7 @@ pub use request::*;
 pub use rollout::*;
 use serde::{Deserialize, Serialize};
 pub use slot::*;
+pub use token::*;
 use ts_rs::TS;
 pub use vault::*;
 

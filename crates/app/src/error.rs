@@ -135,6 +135,45 @@ impl From<vault::Error> for Error {
             E::Derivation => {
                 (ErrorCode::Busy, "close other programs: it takes as much memory as the slot says")
             }
+            E::Interrupted { .. } => (ErrorCode::VaultLocked, "unlock the vault and begin anew"),
+            E::TokenModule { .. } => {
+                (ErrorCode::InvalidRequest, "name the file of the token's PKCS#11 module by its whole path")
+            }
+            E::NoTokens { .. } => {
+                (ErrorCode::PreconditionFailed, "name it with `fleetseal vault token list --module FILE`")
+            }
+            E::NoToken { .. } | E::WrongToken { .. } => (
+                ErrorCode::PreconditionFailed,
+                "plug the right token in; `fleetseal vault token list` shows what is there",
+            ),
+            E::TokenPulled { .. } | E::TokenSwapped { .. } => {
+                (ErrorCode::PreconditionFailed, "plug the token in again and repeat it: nothing was lost")
+            }
+            E::TokenTwice { .. } => (ErrorCode::PreconditionFailed, "leave only one of them plugged in"),
+            E::TokenKeyOther { .. } | E::TokenKeyLoose { .. } => (
+                ErrorCode::Untrusted,
+                "find out who wrote to the token; make a key with `fleetseal vault token init-key`",
+            ),
+            E::TokenKeyMissing { .. } => {
+                (ErrorCode::NotFound, "`fleetseal vault token list` shows the keys in each token")
+            }
+            E::TokenFailed { .. } | E::TokenRefused { .. } => {
+                (ErrorCode::PreconditionFailed, "try the token with its maker's tool")
+            }
+            E::NoPin { .. } => (ErrorCode::VaultLocked, "hand it in by --pin-fd"),
+            E::WrongPin { .. } => (ErrorCode::WrongPassphrase, "look the PIN up before the next try"),
+            E::PinCapped { .. } => (
+                ErrorCode::WrongPassphrase,
+                "log in once with the maker's tool, then run `fleetseal vault token forget-pins`",
+            ),
+            E::PinBlocked { .. } => (
+                ErrorCode::WrongPassphrase,
+                "unblock it with the security officer's PIN and the maker's tool",
+            ),
+            E::SerialText | E::NotInToken | E::KeyTwice { .. } => (
+                ErrorCode::InvalidRequest,
+                "`fleetseal vault show` and `vault token list` show what there is",
+            ),
             E::Locked => (ErrorCode::VaultLocked, "unlock the vault first"),
             E::OtherVault | E::BackupIncomplete { .. } => {
                 (ErrorCode::PreconditionFailed, "make a new backup with `fleetseal vault backup`")
@@ -166,6 +205,8 @@ impl From<envelope::SignError> for Error {
             envelope::SignError::Locked => {
                 Self::new(ErrorCode::VaultLocked, "the vault is locked").hint("unlock the vault first")
             }
+            envelope::SignError::Unavailable { reason } => Self::new(ErrorCode::PreconditionFailed, reason)
+                .hint("see to the token (`fleetseal vault token list`), hand its PIN in by --pin-fd, then repeat it"),
             other => Self::internal("nothing was signed", other),
         }
     }

@@ -29,6 +29,7 @@ mod simulation;
 mod slots;
 mod statement;
 mod tickets;
+mod tokens;
 mod trust;
 mod vaults;
 mod words;

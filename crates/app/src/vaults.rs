@@ -165,7 +165,12 @@ pub(crate) fn unhex(text: &str, what: &str) -> Result<[u8; 32], Error> {
         .map_err(|_| Error::new(ErrorCode::InvalidRequest, format!("the card's {what} key cannot be read")))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// An algorithm as screens say it.
+pub(crate) fn algorithm(algorithm: vault::Algorithm) -> String {
+    format!("{algorithm:?}").to_lowercase()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -177,7 +182,8 @@ fn lacks(vault: &Vault) -> Vec<String> {
 pub(crate) fn status(vault: &Vault) -> VaultStatus {
     let key = |key: vault::KeyInfo| VaultKey {
         role: key.role.as_str().to_owned(),
-        algorithm: format!("{:?}", key.role.algorithm()).to_lowercase(),
+        algorithm: algorithm(key.role.algorithm()),
+        token: key.token.as_ref().map(|serial| serial.as_str().to_owned()),
         public: if key.verifying_key().is_some() || key.kem_key().is_some() {
             hex(&key.public)
         } else {

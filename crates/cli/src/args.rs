@@ -22,6 +22,12 @@ pub(crate) struct Args {
     /// Read the passphrase from this file descriptor instead of asking
     #[arg(long, global = true, value_name = "N")]
     pub(crate) passphrase_fd: Option<i32>,
+    /// Read the PIN of a token from this file descriptor instead of asking
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) pin_fd: Option<i32>,
+    /// The token that the PIN is for, by its serial number, where the vault has keys in several
+    #[arg(long = "pin-token", global = true, value_name = "SERIAL")]
+    pub(crate) pin_token: Option<String>,
     /// Go ahead with a dangerous command without asking
     #[arg(long, global = true)]
     pub(crate) yes: bool,

@@ -38,11 +38,11 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
-    let Args { workspace, passphrase_fd, yes, area, .. } = args;
+    let Args { workspace, passphrase_fd, pin_fd, pin_token, yes, area, .. } = args;
     let open = || {
         let dir = workspace.clone().map_or_else(app::default_workspace, Ok)?;
         let app = App::open(&dir)?;
-        Ok::<_, Error>(Session { app, output, passphrase_fd, yes })
+        Ok::<_, Error>(Session { app, output, passphrase_fd, pin_fd, pin_token: pin_token.clone(), yes })
     };
     match area {
         Area::Vault(verb) => vault::run(&open()?, verb).await,
@@ -69,14 +69,33 @@ struct Session<'a> {
     app: App,
     output: &'a Output,
     passphrase_fd: Option<i32>,
+    pin_fd: Option<i32>,
+    pin_token: Option<String>,
     yes: bool,
 }
 
 impl Session<'_> {
-    /// Asks for the passphrase and unlocks the vault.
+    /// Asks for the passphrase and unlocks the vault, and the token that keys of it live in.
     async fn unlock(&self) -> Result<(), Error> {
+        let status = self.unlock_vault().await?;
+        let in_token = status.keys.iter().any(|key| key.token.is_some());
+        let pin = if self.pin_fd.is_some() {
+            passphrase::ask("", self.pin_fd)?
+        } else if in_token && passphrase::has_terminal() {
+            passphrase::ask("PIN of the token (empty to go on without it)", None)?
+        } else {
+            return Ok(());
+        };
+        if pin.expose().is_empty() { Ok(()) } else { self.enter_pin(self.pin_token.clone(), pin).await }
+    }
+
+    async fn unlock_vault(&self) -> Result<app::dto::VaultStatus, Error> {
         let passphrase = passphrase::ask("Passphrase", self.passphrase_fd)?;
-        self.app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase }).await.map(drop)
+        self.app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase }).await
+    }
+
+    async fn enter_pin(&self, token: Option<String>, pin: app::dto::Secret) -> Result<(), Error> {
+        self.app.run::<app::command::VaultEnterPin>(app::dto::EnterPin { token, pin }).await.map(drop)
     }
 
     /// Shows what a dangerous command would do, and asks.

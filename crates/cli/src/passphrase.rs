@@ -29,6 +29,11 @@ pub(crate) fn ask_new(fd: Option<i32>) -> Result<Secret, Error> {
     Ok(first)
 }
 
+/// Whether there is a person to ask.
+pub(crate) fn has_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// A yes or a no; without a terminal, no.
 pub(crate) fn confirm(question: &str) -> bool {
     if !io::stdin().is_terminal() {

@@ -1,5 +1,6 @@
 mod shares;
 mod slot;
+mod token;
 
 use std::path::PathBuf;
 
@@ -78,6 +79,9 @@ pub(crate) enum Verb {
     /// Recovery shares: any k of n open the vault when the passphrase is lost
     #[command(subcommand)]
     Shares(shares::Verb),
+    /// PKCS#11 tokens: keys that are made in a token sign there and never leave it
+    #[command(subcommand)]
+    Token(token::Verb),
 }
 
 pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> {
@@ -148,15 +152,17 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         }
         Verb::Slot(verb) => return slot::run(session, verb).await,
         Verb::Shares(verb) => return shares::run(session, verb).await,
+        Verb::Token(verb) => return token::run(session, verb).await,
     }
     Ok(())
 }
 
 fn describe(status: &VaultStatus) -> String {
-    let mut rows = vec![vec!["role".to_owned(), "algorithm".to_owned(), "public key".to_owned()]];
-    rows.extend(
-        status.keys.iter().map(|key| vec![key.role.clone(), key.algorithm.clone(), key.public.clone()]),
-    );
+    let mut rows = vec![["role", "algorithm", "in token", "public key"].map(str::to_owned).to_vec()];
+    rows.extend(status.keys.iter().map(|key| {
+        let token = key.token.clone().unwrap_or_default();
+        vec![key.role.clone(), key.algorithm.clone(), token, key.public.clone()]
+    }));
     let backup = match (status.backup_tested_at, status.backup_lacks.as_slice()) {
         (None, _) => "never tested".to_owned(),
         (Some(at), []) => format!("tested {at}"),

@@ -29,6 +29,12 @@ pub enum SignError {
     /// The key is behind a lock.
     #[error("the vault is locked")]
     Locked,
+    /// The key is not at hand just now: its token is not there, or a lock came in between.
+    #[error("{reason}")]
+    Unavailable {
+        /// What its container said.
+        reason: String,
+    },
     /// The key refused or its container failed.
     #[error("failed to sign: {reason}")]
     Failed {

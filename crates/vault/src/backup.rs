@@ -56,8 +56,11 @@ impl Vault {
         let mut inner = self.unlocked()?;
         for (at, entry) in inner.file.keys.iter().enumerate() {
             let same = backup.keys.iter().zip(&secrets).find(|(other, _)| other.public == entry.public);
-            let secret = inner.secret(at)?;
-            if !same.is_some_and(|(_, other)| other[..].ct_eq(&secret[..]).into()) {
+            let same = match (same, &entry.public.token) {
+                (Some((_, Some(other))), None) => bool::from(other[..].ct_eq(&inner.secret(at)?[..])),
+                (found, token) => found.is_some() && token.is_some(),
+            };
+            if !same {
                 return Err(Error::BackupIncomplete { id: entry.public.id });
             }
         }
@@ -79,9 +82,10 @@ impl Vault {
     }
 
     /// The root and CA keys that no backup restored as a test holds: those made since, such as the CAs of a
-    /// fleet founded since.
+    /// fleet founded since. A key that lives in a token is in no backup, and is not among them.
     pub fn backup_lacks(&self) -> Vec<KeyInfo> {
-        let lacking = |key: &KeyInfo| key.role.is_irreplaceable() && !key.backup_proven;
+        let lacking =
+            |key: &KeyInfo| key.role.is_irreplaceable() && !key.backup_proven && key.token.is_none();
         self.keys().into_iter().filter(lacking).collect()
     }
 
@@ -118,7 +122,12 @@ impl Vault {
             at: now,
         };
         let head = audit.append(&intent, last_seen, None)?;
-        let keys = backup.keys.iter().map(|entry| entry.public.clone()).zip(&secrets).collect();
+        let keys = backup
+            .keys
+            .iter()
+            .map(|entry| entry.public.clone())
+            .zip(secrets.iter().map(Option::as_ref))
+            .collect();
         let draft = Draft {
             id: backup.id,
             holder: backup.holder,

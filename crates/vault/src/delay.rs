@@ -12,14 +12,18 @@ use minicbor::{Decoder, Encoder};
 use model::{Seconds, UnixTime};
 
 use crate::{
-    Error, Opener, SlotId,
-    file::{KeyFile, Malformed, Written, field, instant},
+    Error, Opener, SlotId, TokenSerial,
+    file::{KeyFile, Malformed, Written, array, field, instant, list},
     save::{Files, Trust, replace},
     sealed::Secret,
 };
 
 const TYP: &str = "fleetseal-vault-state/1";
 const LONGEST: u64 = 3_600;
+/// How many wrong PINs in a row are taken for a token. Tokens block at three and more.
+const MOST_PINS: u32 = 2;
+/// For how many tokens wrong PINs are remembered.
+const MOST_TOKENS: usize = 64;
 
 /// The state in its file.
 pub(crate) struct Tries {
@@ -28,12 +32,13 @@ pub(crate) struct Tries {
     state: Mutex<State>,
 }
 
-/// `{1: typ, 2: last seen generation, 3: wrong tries in a row, 4: not_before}`
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// `{1: typ, 2: last seen generation, 3: wrong tries in a row, 4: not_before, 5: [[serial, wrong PINs]]}`
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
     pub(crate) last_seen: u64,
     tries: u32,
     not_before: UnixTime,
+    pins: Vec<(String, u32)>,
 }
 
 impl Tries {
@@ -80,7 +85,7 @@ impl Tries {
         opener.check(file)?;
         {
             let mut state = self.state();
-            let before = *state;
+            let before = state.clone();
             let wait = state.wait(now);
             if wait > Seconds(0) {
                 if *state != before {
@@ -103,6 +108,44 @@ impl Tries {
             }
         }
         Err(opener.refused(self.state().wait(now)))
+    }
+
+    /// Tries a PIN by `enter`, unless too many in a row were wrong. It counts as wrong on the disk until it
+    /// proved right.
+    pub(crate) fn pin(
+        &self,
+        serial: &TokenSerial,
+        enter: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut state = self.state();
+        let wrong = state.wrong_pins(serial.as_str());
+        if wrong >= MOST_PINS {
+            return Err(Error::PinCapped { serial: serial.clone() });
+        }
+        let before = state.clone();
+        state.set_wrong_pins(serial.as_str(), wrong + 1);
+        self.write(&state)?;
+        match enter() {
+            Err(Error::WrongPin { serial, .. }) => {
+                Err(Error::WrongPin { serial, left: MOST_PINS.saturating_sub(wrong + 1) })
+            }
+            entered => {
+                // Right, or never asked: neither counts.
+                *state = before;
+                if entered.is_ok() {
+                    state.set_wrong_pins(serial.as_str(), 0);
+                }
+                self.write(&state)?;
+                entered
+            }
+        }
+    }
+
+    /// Takes PINs for a token again.
+    pub(crate) fn forget_pins(&self, serial: &TokenSerial) -> Result<(), Error> {
+        let mut state = self.state();
+        state.set_wrong_pins(serial.as_str(), 0);
+        self.write(&state)
     }
 
     fn write(&self, state: &State) -> Result<(), Error> {
@@ -137,6 +180,19 @@ impl State {
         self.not_before = UnixTime::EPOCH;
     }
 
+    fn wrong_pins(&self, serial: &str) -> u32 {
+        self.pins.iter().find(|(of, _)| of == serial).map_or(0, |(_, wrong)| *wrong)
+    }
+
+    fn set_wrong_pins(&mut self, serial: &str, wrong: u32) {
+        self.pins.retain(|(of, _)| of != serial);
+        if wrong > 0 {
+            self.pins.push((serial.to_owned(), wrong));
+            let most = self.pins.len().saturating_sub(MOST_TOKENS);
+            self.pins.drain(..most);
+        }
+    }
+
     /// 1, 2, 4 ... seconds, up to an hour.
     fn delay(&self) -> Seconds {
         Seconds(match self.tries {
@@ -148,8 +204,12 @@ impl State {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new(Vec::with_capacity(64));
         let written = (|| -> Written {
-            e.map(4)?.u8(1)?.str(TYP)?.u8(2)?.u64(self.last_seen)?;
+            e.map(5)?.u8(1)?.str(TYP)?.u8(2)?.u64(self.last_seen)?;
             e.u8(3)?.u32(self.tries)?.u8(4)?.u64(self.not_before.as_secs())?;
+            e.u8(5)?.array(self.pins.len() as u64)?;
+            for (serial, wrong) in &self.pins {
+                e.array(2)?.str(serial)?.u32(*wrong)?;
+            }
             Ok(())
         })();
         written.expect("a vector takes every byte");
@@ -168,7 +228,14 @@ impl State {
         field(&mut d, 3)?;
         let tries = d.u32()?;
         field(&mut d, 4)?;
-        let state = Self { last_seen, tries, not_before: instant(&mut d)? };
+        let not_before = instant(&mut d)?;
+        field(&mut d, 5)?;
+        let pin = |d: &mut Decoder<'_>| {
+            array(d, 2)?;
+            Ok((d.str()?.to_owned(), d.u32()?))
+        };
+        let pins = list(&mut d, MOST_TOKENS, pin)?;
+        let state = Self { last_seen, tries, not_before, pins };
         if state.encode() != bytes { Err(Malformed("not deterministic CBOR")) } else { Ok(state) }
     }
 }
@@ -212,6 +279,7 @@ mod tests {
     fn the_state_reads_back_and_nothing_else_is_read() {
         let mut state = State { last_seen: 300, ..State::default() };
         state.begin(NOON);
+        state.set_wrong_pins("0a1b", 2);
         let bytes = state.encode();
         assert_eq!(State::decode(&bytes), Ok(state));
         for at in 0..bytes.len() {

@@ -3,7 +3,7 @@ use std::{io, path::PathBuf};
 use envelope::SignError;
 use model::Seconds;
 
-use crate::{KeyId, KeyRole, SetId, SlotId};
+use crate::{KeyId, KeyRole, SetId, SlotId, TokenSerial};
 
 /// Why the vault did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +173,137 @@ pub enum Error {
     /// The vault is locked.
     #[error("the vault is locked")]
     Locked,
+    /// The vault was locked while it was signing: nothing was given out.
+    #[error(
+        "the vault was locked before all {messages} messages were signed; none of the signatures left it"
+    )]
+    Interrupted {
+        /// How many there were.
+        messages: usize,
+    },
+    /// What is there is no PKCS#11 module.
+    #[error("`{}` cannot be used as a PKCS#11 module: {reason}", path.display())]
+    TokenModule {
+        /// Its path.
+        path: PathBuf,
+        /// What it or the system said.
+        reason: String,
+    },
+    /// The PKCS#11 module failed before it came to a token.
+    #[error("the PKCS#11 module failed: {reason}")]
+    TokenFailed {
+        /// What it said.
+        reason: String,
+    },
+    /// No PKCS#11 module was named, and the key lives in a token.
+    #[error("the key lives in token {serial}, and no PKCS#11 module is set up")]
+    NoTokens {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The token is not plugged in, nor is any other.
+    #[error("token {serial} is not plugged in")]
+    NoToken {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// Another token is plugged in.
+    #[error("token {serial} is not plugged in; there is {}", list(found))]
+    WrongToken {
+        /// The token asked for.
+        serial: TokenSerial,
+        /// What is there.
+        found: Vec<TokenSerial>,
+    },
+    /// Two tokens say that they have this serial number.
+    #[error("two tokens have the serial number {serial}")]
+    TokenTwice {
+        /// The serial number.
+        serial: TokenSerial,
+    },
+    /// The token was pulled out while it was used; nothing was given out.
+    #[error("token {serial} was pulled out while it was signing; nothing was given out")]
+    TokenPulled {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The token was exchanged while it was used; nothing was given out.
+    #[error("token {serial} was exchanged for {found} while it was signing; nothing was given out")]
+    TokenSwapped {
+        /// The token that was there.
+        serial: TokenSerial,
+        /// What is there now.
+        found: TokenSerial,
+    },
+    /// The token refused something.
+    #[error("failed to {action} token {serial}: {reason}")]
+    TokenRefused {
+        /// The token.
+        serial: TokenSerial,
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// What its module said.
+        reason: String,
+    },
+    /// The token has no such key.
+    #[error("token {serial} does not have the key")]
+    TokenKeyMissing {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The token has another key in the place of the one that the vault knows.
+    #[error("the key in token {serial} is not the one that the vault knows")]
+    TokenKeyOther {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The key could be taken out of its token.
+    #[error("the key in token {serial} could leave it: it is extractable or not sensitive")]
+    TokenKeyLoose {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// A serial number that is empty, too long or not plain text.
+    #[error("a token's serial number has 1 to 64 plain characters")]
+    SerialText,
+    /// The token's PIN was not entered since the vault was unlocked.
+    #[error("the PIN of token {serial} is needed")]
+    NoPin {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The PIN is wrong.
+    #[error("wrong PIN for token {serial}; {left} more before no PIN is taken here")]
+    WrongPin {
+        /// The token.
+        serial: TokenSerial,
+        /// How many more are taken.
+        left: u32,
+    },
+    /// So many wrong PINs that the next might block the token.
+    #[error("no more PINs are taken for token {serial}: another wrong one might block it")]
+    PinCapped {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The token has blocked its PIN.
+    #[error("token {serial} has blocked its PIN")]
+    PinBlocked {
+        /// The token.
+        serial: TokenSerial,
+    },
+    /// The key is in the vault already.
+    #[error("key {id} is in the vault already")]
+    KeyTwice {
+        /// The key.
+        id: KeyId,
+    },
+    /// Keys of this kind are never in a token.
+    #[error("keys of this kind do not live in tokens")]
+    NotInToken,
+    /// The key is in a token and not in the vault.
+    #[error("the key lives in a token and not in the vault")]
+    NotInVault,
     /// There is no such key in this vault.
     #[error("no key {id} in this vault")]
     NoKey {
@@ -249,10 +380,29 @@ impl Error {
 }
 
 impl From<Error> for SignError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what nobody can mend on the spot is one failure")]
     fn from(error: Error) -> Self {
-        if matches!(error, Error::Locked) {
-            return Self::Locked;
+        match error {
+            Error::Locked => Self::Locked,
+            Error::Interrupted { .. }
+            | Error::NoTokens { .. }
+            | Error::NoToken { .. }
+            | Error::WrongToken { .. }
+            | Error::TokenTwice { .. }
+            | Error::TokenPulled { .. }
+            | Error::TokenSwapped { .. }
+            | Error::TokenRefused { .. }
+            | Error::TokenKeyMissing { .. }
+            | Error::TokenKeyOther { .. }
+            | Error::NoPin { .. }
+            | Error::WrongPin { .. }
+            | Error::PinCapped { .. }
+            | Error::PinBlocked { .. } => Self::Unavailable { reason: error.to_string() },
+            other => Self::Failed { reason: other.to_string() },
         }
-        Self::Failed { reason: error.to_string() }
     }
+}
+
+fn list(found: &[TokenSerial]) -> String {
+    found.iter().map(TokenSerial::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -6,7 +6,7 @@
 //!  7: [slot: {1: id b8, 2: label, 3: created_at, 4: kind, 5: receiving half b32,
 //!             6: sealed authentication key, 7: ephemeral half b32, 8: sealed master key}],
 //!  8: [key: {1: id b8, 2: role, 3: algorithm, 4: public half, 5: created_at, 6: first generation,
-//!            7: sealed DEK, 8: sealed key}],
+//!            7: sealed DEK, 8: sealed key} or, of a key that lives in a token, 7: [serial, CKA_ID]}],
 //!  9: [proven_at, generation] of the last backup restored as a test; absent before the first,
 //!  10: header MAC b32}
 //! sealed = [nonce b24, commitment b32, ciphertext b48]
@@ -28,6 +28,7 @@ use crate::{
     key::mac,
     sealed::{Sealed, Secret, expand, random_secret},
     slot::Slot,
+    token::TokenPlace,
     vault::VaultId,
 };
 
@@ -64,14 +65,16 @@ pub(crate) struct Public {
     pub(crate) created_at: UnixTime,
     /// The first generation of the file that held it.
     pub(crate) since: u64,
+    /// The token that it lives in, if it is not here.
+    pub(crate) token: Option<TokenPlace>,
 }
 
-/// One sealed key.
+/// One key: sealed here, or in a token.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) public: Public,
-    dek: Sealed,
-    key: Sealed,
+    /// Its DEK, and the key under that; nothing of a key that lives in a token.
+    sealed: Option<(Sealed, Sealed)>,
 }
 
 /// That a backup was restored as a test.
@@ -91,7 +94,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) audit: AuditHead,
     pub(crate) slots: Vec<Slot>,
     pub(crate) proof: Option<Proof>,
-    pub(crate) keys: Vec<(Public, &'a Secret)>,
+    pub(crate) keys: Vec<(Public, Option<&'a Secret>)>,
 }
 
 /// The first thing that is wrong with a key file.
@@ -117,11 +120,14 @@ impl Draft<'_> {
     /// Seals all keys anew under `master`.
     pub(crate) fn seal(self, master: &Secret) -> Result<KeyFile, Error> {
         let kek = kek(&self.id, master);
-        let seal = |(public, secret): (Public, &Secret)| {
-            let dek = random_secret()?;
+        let seal = |(public, secret): (Public, Option<&Secret>)| {
             let aad = |layer| public.aad(&self.id, self.generation, layer);
-            let entry = (Sealed::seal(&kek, &aad(1), &dek)?, Sealed::seal(&dek, &aad(2), secret)?);
-            Ok(Entry { public, dek: entry.0, key: entry.1 })
+            let seal = |secret| {
+                let dek = random_secret()?;
+                Ok::<_, Error>((Sealed::seal(&kek, &aad(1), &dek)?, Sealed::seal(&dek, &aad(2), secret)?))
+            };
+            let sealed = secret.map(seal).transpose()?;
+            Ok(Entry { public, sealed })
         };
         let keys = self.keys.into_iter().map(seal).collect::<Result<_, Error>>()?;
         let mut file = KeyFile {
@@ -141,22 +147,23 @@ impl Draft<'_> {
 }
 
 impl KeyFile {
-    /// Opens every key, in the order of [`Self::keys`]: the header's MAC first, then each entry; each
-    /// public half is recomputed from the private one.
-    pub(crate) fn open(&self, master: &Secret) -> Result<Vec<Secret>, Malformed> {
+    /// Opens every key that is here, in the order of [`Self::keys`]: the header's MAC first, then each entry;
+    /// each public half is recomputed from the private one.
+    pub(crate) fn open(&self, master: &Secret) -> Result<Vec<Option<Secret>>, Malformed> {
         if !bool::from(self.compute_mac(master)[..].ct_eq(&self.mac[..])) {
             return Err(Malformed("the header's MAC does not fit"));
         }
         let kek = kek(&self.id, master);
         let open = |entry: &Entry| {
             let aad = |layer| entry.public.aad(&self.id, self.generation, layer);
-            let dek = entry.dek.open(&kek, &aad(1)).ok_or(Malformed("a key does not open"))?;
-            let secret = entry.key.open(&dek, &aad(2)).ok_or(Malformed("a key does not open"))?;
+            let Some((dek, key)) = &entry.sealed else { return Ok(None) };
+            let dek = dek.open(&kek, &aad(1)).ok_or(Malformed("a key does not open"))?;
+            let secret = key.open(&dek, &aad(2)).ok_or(Malformed("a key does not open"))?;
             let public = entry.public.role.algorithm().public_half(&secret);
             if public.as_deref() != Some(&entry.public.public) {
                 return Err(Malformed("a public half is not that of its key"));
             }
-            Ok(secret)
+            Ok(Some(secret))
         };
         self.keys.iter().map(open).collect()
     }
@@ -164,9 +171,10 @@ impl KeyFile {
     /// What may be known of all keys.
     pub(crate) fn infos(&self) -> Vec<KeyInfo> {
         let info = |entry: &Entry| {
-            let Public { id, role, public, created_at, since } = entry.public.clone();
-            let backup_proven = self.proof.is_some_and(|proof| since <= proof.generation);
-            KeyInfo { id, role, public, created_at, backup_proven }
+            let Public { id, role, public, created_at, since, token } = entry.public.clone();
+            let token = token.map(|place| place.serial);
+            let tested = self.proof.is_some_and(|proof| since <= proof.generation);
+            KeyInfo { id, role, public, created_at, backup_proven: tested && token.is_none(), token }
         };
         self.keys.iter().map(info).collect()
     }
@@ -216,12 +224,7 @@ impl KeyFile {
         }
         e.u8(8)?.array(self.keys.len() as u64)?;
         for entry in &self.keys {
-            e.map(8)?;
-            entry.public.write(e)?;
-            e.u8(7)?;
-            entry.dek.write(e)?;
-            e.u8(8)?;
-            entry.key.write(e)?;
+            entry.write(e)?;
         }
         if let Some(proof) = self.proof {
             e.u8(9)?.array(2)?.u64(proof.at.as_secs())?.u64(proof.generation)?;
@@ -292,8 +295,24 @@ impl Public {
 }
 
 impl Entry {
+    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
+        match (&self.sealed, &self.public.token) {
+            (Some((dek, key)), _) => {
+                self.public.write(e.map(8)?)?;
+                dek.write(e.u8(7)?)?;
+                key.write(e.u8(8)?)
+            }
+            (None, place) => {
+                self.public.write(e.map(7)?)?;
+                let (serial, id) = place.as_ref().map_or(("", &[][..]), |at| (at.serial.as_str(), &at.id));
+                e.u8(7)?.array(2)?.str(serial)?.bytes(id)?;
+                Ok(())
+            }
+        }
+    }
+
     fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        d.map()?;
+        let fields = d.map()?;
         field(d, 1)?;
         let id = KeyId::new(fixed(d)?);
         field(d, 2)?;
@@ -312,10 +331,16 @@ impl Entry {
         field(d, 6)?;
         let since = d.u64()?;
         field(d, 7)?;
-        let dek = Sealed::read(d)?;
-        field(d, 8)?;
-        let key = Sealed::read(d)?;
-        Ok(Self { public: Public { id, role, public, created_at, since }, dek, key })
+        let (token, sealed) = if fields == Some(7) {
+            array(d, 2)?;
+            let serial = d.str()?.parse().map_err(|_| Malformed("a token's serial number is none"))?;
+            (Some(TokenPlace { serial, id: d.bytes()?.to_vec() }), None)
+        } else {
+            let dek = Sealed::read(d)?;
+            field(d, 8)?;
+            (None, Some((dek, Sealed::read(d)?)))
+        };
+        Ok(Self { public: Public { id, role, public, created_at, since, token }, sealed })
     }
 }
 
@@ -337,7 +362,7 @@ pub(crate) fn array(d: &mut Decoder<'_>, items: u64) -> Result<(), Malformed> {
     if d.array()? == Some(items) { Ok(()) } else { Err(Malformed("an array has another length")) }
 }
 
-fn list<T>(
+pub(crate) fn list<T>(
     d: &mut Decoder<'_>,
     most: usize,
     read: impl Fn(&mut Decoder<'_>) -> Result<T, Malformed>,

@@ -3,20 +3,25 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use model::{Seconds, UnixTime};
+use zeroize::Zeroizing;
 
 use crate::{
-    Error, Intent, Lifetime,
+    Error, Intent, KeyRole, Lifetime, TokenSerial, Tokens,
     audit::Audit,
     delay::Tries,
-    file::{Draft, KeyFile, Malformed, Proof, Public},
+    file::{Draft, KeyFile, MAX_KEYS, Malformed, Proof, Public},
     save::{Failure, Files, Trust, generations, kept, key_file, replace},
     sealed::Secret,
     slot::Slot,
+    token::Pin,
 };
 
 /// How many older generations are kept beside the newest.
@@ -36,13 +41,19 @@ pub(crate) struct Inner {
     pub(crate) audit: Audit,
     pub(crate) open: Option<Open>,
     pub(crate) lifetime: Lifetime,
+    /// Where tokens are looked for.
+    pub(crate) tokens: Option<Arc<Tokens>>,
 }
 
 /// What is in memory while the vault is unlocked.
 pub(crate) struct Open {
     pub(crate) master: Secret,
     /// In the order of the file's keys.
-    pub(crate) secrets: Vec<Secret>,
+    pub(crate) secrets: Vec<Option<Secret>>,
+    /// PINs of tokens, for as long as the vault is unlocked.
+    pub(crate) pins: Vec<Pin>,
+    /// Goes out with this: whoever signs looks at it.
+    pub(crate) live: Live,
     pub(crate) unlocked: Moment,
     pub(crate) touched: Moment,
 }
@@ -53,7 +64,7 @@ pub(crate) struct Change {
     pub(crate) slots: Option<Vec<Slot>>,
     pub(crate) master: Option<Secret>,
     pub(crate) proof: Option<Proof>,
-    pub(crate) keys: Vec<(Public, Secret)>,
+    pub(crate) keys: Vec<(Public, Option<Secret>)>,
 }
 
 /// An instant on the caller's clock and on the machine's, which nobody can set back.
@@ -69,8 +80,9 @@ impl Shared {
         let open = inner.open.as_mut().ok_or(Error::Locked)?;
         let file = &inner.file;
         let (slots, master) = (change.slots.unwrap_or_else(|| file.slots.clone()), change.master);
-        let new = change.keys.iter().map(|(public, secret)| (public.clone(), secret));
-        let old = file.keys.iter().map(|entry| entry.public.clone()).zip(&open.secrets);
+        let new = change.keys.iter().map(|(public, secret)| (public.clone(), secret.as_ref()));
+        let old =
+            file.keys.iter().map(|entry| entry.public.clone()).zip(open.secrets.iter().map(Option::as_ref));
         let draft = Draft {
             id: file.id,
             holder: file.holder.clone(),
@@ -131,7 +143,29 @@ impl Inner {
     /// A copy of the key at this place of the file.
     pub(crate) fn secret(&self, at: usize) -> Result<Secret, Error> {
         let secrets = &self.open.as_ref().ok_or(Error::Locked)?.secrets;
-        Ok(secrets.get(at).ok_or(Error::Locked)?.clone())
+        secrets.get(at).ok_or(Error::Locked)?.clone().ok_or(Error::NotInVault)
+    }
+
+    /// The PIN of this token, if it was entered since the vault was unlocked.
+    pub(crate) fn pin(&self, serial: &TokenSerial) -> Result<Zeroizing<String>, Error> {
+        let pins = &self.open.as_ref().ok_or(Error::Locked)?.pins;
+        let found = pins.iter().find(|pin| pin.serial == *serial);
+        Ok(found.ok_or_else(|| Error::NoPin { serial: serial.clone() })?.pin.clone())
+    }
+
+    /// Refuses a second key of a role that may stand once, and one key too many.
+    pub(crate) fn check_room(&self, roles: &[KeyRole]) -> Result<(), Error> {
+        let keys = &self.file.keys;
+        for (at, &role) in roles.iter().enumerate() {
+            let before = roles.iter().take(at).chain(keys.iter().map(|entry| &entry.public.role));
+            if role.is_single() && before.into_iter().any(|before| *before == role) {
+                return Err(Error::OnlyOne { role });
+            }
+        }
+        if keys.len() + roles.len() > MAX_KEYS {
+            return Err(Error::Full { most: MAX_KEYS });
+        }
+        Ok(())
     }
 
     pub(crate) fn intent(&self, action: &str, subject: &str, reason: &str, at: UnixTime) -> Intent {
@@ -154,9 +188,26 @@ impl Inner {
 }
 
 impl Open {
-    pub(crate) fn new(master: Secret, secrets: Vec<Secret>, now: UnixTime) -> Self {
+    pub(crate) fn new(master: Secret, secrets: Vec<Option<Secret>>, now: UnixTime) -> Self {
         let now = Moment::new(now);
-        Self { master, secrets, unlocked: now, touched: now }
+        Self { master, secrets, pins: Vec::new(), live: Live::default(), unlocked: now, touched: now }
+    }
+}
+
+/// Whether the vault has been unlocked all the while: shared with whatever is being signed.
+#[derive(Clone, Default)]
+pub(crate) struct Live(Arc<AtomicBool>);
+
+impl Live {
+    /// Whether the vault was locked since.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.live.0.store(true, Ordering::Release);
     }
 }
 

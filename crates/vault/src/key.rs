@@ -7,13 +7,14 @@ use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey},
 };
-use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use envelope::{KemPublicKey, KemSecret, PublicKey};
 use model::UnixTime;
 
 use crate::{
-    Error,
+    Error, TokenSerial,
     sealed::{Secret, expand, random_secret},
+    token::GoOn,
 };
 
 /// What a key is for. Its algorithm follows from it.
@@ -76,8 +77,10 @@ pub struct KeyInfo {
     pub public: Vec<u8>,
     /// When it was made.
     pub created_at: UnixTime,
-    /// Whether a backup that holds it was restored as a test.
+    /// Whether a backup that holds it was restored as a test. No backup holds a key that lives in a token.
     pub backup_proven: bool,
+    /// The token that it lives in; nothing if it is in the vault itself.
+    pub token: Option<TokenSerial>,
 }
 
 /// Fewer signatures than this are not worth a thread.
@@ -230,20 +233,22 @@ impl Algorithm {
         }
     }
 
-    /// Signs every message, in order, and verifies every signature before it gives any out.
+    /// Signs every message, in order, and verifies every signature before it gives any out. Stops with what
+    /// `go_on` says, asked every few messages.
     pub(crate) fn sign_all(
         self,
         secret: &Secret,
         public: &[u8],
         messages: &[&[u8]],
+        go_on: GoOn<'_>,
     ) -> Result<Vec<[u8; 64]>, Error> {
         let lanes = thread::available_parallelism().map_or(1, usize::from);
         let share = messages.len().div_ceil(lanes).max(LEAST_SHARE);
         if messages.len() <= share {
-            return self.sign_share(secret, public, messages);
+            return self.sign_share(secret, public, messages, go_on);
         }
         thread::scope(|scope| {
-            let work = |part| scope.spawn(move || self.sign_share(secret, public, part));
+            let work = |part| scope.spawn(move || self.sign_share(secret, public, part, go_on));
             let parts: Vec<_> = messages.chunks(share).map(work).collect();
             let mut signatures = Vec::with_capacity(messages.len());
             for part in parts {
@@ -253,12 +258,19 @@ impl Algorithm {
         })
     }
 
-    fn sign_share(self, secret: &Secret, public: &[u8], messages: &[&[u8]]) -> Result<Vec<[u8; 64]>, Error> {
+    fn sign_share(
+        self,
+        secret: &Secret,
+        public: &[u8],
+        messages: &[&[u8]],
+        go_on: GoOn<'_>,
+    ) -> Result<Vec<[u8; 64]>, Error> {
         match self {
             Self::Ed25519 => {
                 let key = SigningKey::from_bytes(secret);
                 let mut signatures = Vec::with_capacity(messages.len());
                 for messages in messages.chunks(256) {
+                    go_on()?;
                     let made: Vec<Signature> = messages.iter().map(|message| key.sign(message)).collect();
                     let good = match (messages, made.as_slice()) {
                         ([message], [one]) => key.verifying_key().verify_strict(message, one),
@@ -276,16 +288,36 @@ impl Algorithm {
                 let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
                 let key = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &secret[..], public)
                     .map_err(|_| Error::Provider)?;
-                let check = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public);
                 let sign = |message: &&[u8]| {
+                    go_on()?;
                     let made = key.sign(&SystemRandom::new(), message).map_err(|_| Error::Provider)?;
-                    check.verify(message, made.as_ref()).map_err(|_| Error::SelfCheck)?;
-                    made.as_ref().try_into().map_err(|_| Error::Provider)
+                    let made = made.as_ref().try_into().map_err(|_| Error::Provider)?;
+                    verify(self, public, message, &made).map(|()| made)
                 };
                 messages.iter().map(sign).collect()
             }
             Self::X25519 | Self::Hmac => Err(Error::Provider),
         }
+    }
+}
+
+/// That a signature is good under the public half on record.
+pub(crate) fn verify(
+    algorithm: Algorithm,
+    public: &[u8],
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), Error> {
+    match algorithm {
+        Algorithm::Ed25519 => {
+            let public = public.try_into().map_err(|_| Error::SelfCheck)?;
+            let key = VerifyingKey::from_bytes(public).map_err(|_| Error::SelfCheck)?;
+            key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| Error::SelfCheck)
+        }
+        Algorithm::P256 => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public)
+            .verify(message, signature)
+            .map_err(|_| Error::SelfCheck),
+        Algorithm::X25519 | Algorithm::Hmac => Err(Error::SelfCheck),
     }
 }
 
@@ -374,8 +406,10 @@ mod tests {
         let (secret, public) = Algorithm::Ed25519.generate().unwrap();
         let messages: Vec<[u8; 4]> = (0..1_500u32).map(u32::to_be_bytes).collect();
         let messages: Vec<&[u8]> = messages.iter().map(<[u8; 4]>::as_slice).collect();
-        let signatures = Algorithm::Ed25519.sign_all(&secret, &public, &messages).unwrap();
-        let one = |at: usize| Algorithm::Ed25519.sign_all(&secret, &public, &messages[at..=at]).unwrap();
+        let signatures = Algorithm::Ed25519.sign_all(&secret, &public, &messages, &|| Ok(())).unwrap();
+        let one = |at: usize| {
+            Algorithm::Ed25519.sign_all(&secret, &public, &messages[at..=at], &|| Ok(())).unwrap()
+        };
         assert_eq!(signatures.len(), 1_500);
         for at in [0, 511, 512, 1_499] {
             assert_eq!(signatures[at], one(at)[0]);
@@ -386,6 +420,6 @@ mod tests {
     fn a_signature_under_another_public_half_never_leaves() {
         let (secret, _) = Algorithm::P256.generate().unwrap();
         let (_, other) = Algorithm::P256.generate().unwrap();
-        assert!(Algorithm::P256.sign_all(&secret, &other, &[b"message"]).is_err());
+        assert!(Algorithm::P256.sign_all(&secret, &other, &[b"message"], &|| Ok(())).is_err());
     }
 }

@@ -25,6 +25,8 @@ mod signer;
 mod slot;
 mod slots;
 mod symmetric;
+mod token;
+mod token_keys;
 mod vault;
 
 pub use audit::{AuditEntry, AuditHead, Intent, Signed, Witnessed, merkle_root};
@@ -38,6 +40,7 @@ pub use passphrase::{Strength, check_passphrase, strength};
 pub use share::{MOST_SHARES, SetId, Share};
 pub use signer::{BatchSigner, CaSigner, VaultSigner};
 pub use slot::{Derivation, SlotId, SlotInfo, SlotKind};
+pub use token::{TokenInfo, TokenKey, TokenSerial, Tokens};
 pub use vault::{Lifetime, Vault, VaultId};
 
 #[cfg(test)]

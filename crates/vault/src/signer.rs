@@ -12,9 +12,14 @@ use envelope::{
 };
 use model::Digest;
 use pki::P256Signer;
+use zeroize::Zeroizing;
 
 use crate::{
-    Algorithm, AuditHead, Error, Intent, KeyId, KeyRole, Signed, Vault, audit::merkle_root, sealed::Secret,
+    Algorithm, AuditHead, Error, Intent, KeyId, KeyRole, Signed, Tokens, Vault,
+    audit::merkle_root,
+    inside::Live,
+    sealed::Secret,
+    token::{Login, TokenPlace},
 };
 
 /// Signs with one key of a vault for one purpose; refuses while the vault is locked.
@@ -44,7 +49,8 @@ pub struct BatchSigner {
 }
 
 struct Batch {
-    signing: Option<Arc<SigningKey>>,
+    /// The key, ready to sign unless it is in a token.
+    lent: Option<Arc<(Option<SigningKey>, Hand)>>,
     most: u64,
     count: u64,
     tree: Frontier,
@@ -82,10 +88,13 @@ impl Vault {
     pub fn batch(&self, key: KeyId, intent: &Intent, plan: Digest, most: u64) -> Result<BatchSigner, Error> {
         let signed = Signed { key, root: plan, count: most };
         let is_ed25519 = |algorithm| algorithm == Algorithm::Ed25519;
-        let (_, _, secret) = self.take(key, is_ed25519, intent, Some(signed))?;
-        let signing = Arc::new(SigningKey::from_bytes(&secret));
-        let public = PublicKey::Ed25519(signing.verifying_key().to_bytes());
-        let batch = Batch { signing: Some(signing), most, count: 0, tree: Frontier::new() };
+        let (_, public, hand) = self.take(key, is_ed25519, intent, Some(signed))?;
+        let public = PublicKey::Ed25519(public.try_into().map_err(|_| Error::Provider)?);
+        let signing = match &hand.holder {
+            Holder::Vault(secret) => Some(SigningKey::from_bytes(secret)),
+            Holder::Token { .. } => None,
+        };
+        let batch = Batch { lent: Some(Arc::new((signing, hand))), most, count: 0, tree: Frontier::new() };
         Ok(BatchSigner { vault: self.clone(), key, public, intent: intent.clone(), batch: Mutex::new(batch) })
     }
 
@@ -94,7 +103,8 @@ impl Vault {
     ///
     /// # Errors
     /// The vault is locked, the key makes no signatures, or the audit log cannot be written; then
-    /// nothing was signed.
+    /// nothing was signed. It is locked while signing, or a token that the key lives in is not there, fails
+    /// or is exchanged; then nothing is given out.
     pub fn sign_batch(
         &self,
         key: KeyId,
@@ -105,8 +115,8 @@ impl Vault {
             return Ok(Vec::new());
         }
         let signed = Signed { key, root: merkle_root(messages), count: messages.len() as u64 };
-        let (algorithm, public, secret) = self.take(key, Algorithm::signs, intent, Some(signed))?;
-        algorithm.sign_all(&secret, &public, messages)
+        let (algorithm, public, hand) = self.take(key, Algorithm::signs, intent, Some(signed))?;
+        hand.sign_all(self, algorithm, &public, messages)
     }
 
     /// Lends a KEM key to `open`, after an audit entry with this intent.
@@ -120,18 +130,19 @@ impl Vault {
         open: impl FnOnce(&KemSecret) -> T,
     ) -> Result<T, Error> {
         let is_kem = |algorithm| algorithm == Algorithm::X25519;
-        let (_, _, secret) = self.take(key, is_kem, intent, None)?;
+        let (_, _, hand) = self.take(key, is_kem, intent, None)?;
+        let Holder::Vault(secret) = hand.holder else { return Err(Error::NotInToken) };
         Ok(open(&KemSecret::from_bytes(&secret).map_err(|_| Error::Provider)?))
     }
 
-    /// A copy of a key whose algorithm is `fit`, once the intent stands in the audit log.
+    /// What signs with a key whose algorithm is `fit`, once the intent stands in the audit log.
     fn take(
         &self,
         key: KeyId,
         fit: impl FnOnce(Algorithm) -> bool,
         intent: &Intent,
         signed: Option<Signed>,
-    ) -> Result<(Algorithm, Vec<u8>, Secret), Error> {
+    ) -> Result<(Algorithm, Vec<u8>, Hand), Error> {
         let inner = self.unlocked()?;
         let keys = || inner.file.keys.iter().map(|entry| &entry.public);
         let (at, found) =
@@ -140,8 +151,56 @@ impl Vault {
         if !fit(algorithm) {
             return Err(Error::WrongUse { role: found.role });
         }
+        let holder = match &found.token {
+            None => Holder::Vault(inner.secret(at)?),
+            Some(place) => Holder::Token {
+                tokens: inner
+                    .tokens
+                    .clone()
+                    .ok_or_else(|| Error::NoTokens { serial: place.serial.clone() })?,
+                place: place.clone(),
+                pin: inner.pin(&place.serial)?,
+            },
+        };
         inner.audit.append(intent, inner.file.generation, signed)?;
-        Ok((algorithm, found.public.clone(), inner.secret(at)?))
+        let live = inner.open.as_ref().ok_or(Error::Locked)?.live.clone();
+        Ok((algorithm, found.public.clone(), Hand { holder, live }))
+    }
+}
+
+/// A key lent to whoever signs, for as long as the vault stays unlocked.
+struct Hand {
+    holder: Holder,
+    live: Live,
+}
+
+enum Holder {
+    Vault(Secret),
+    Token { tokens: Arc<Tokens>, place: TokenPlace, pin: Zeroizing<String> },
+}
+
+impl Hand {
+    fn sign_all(
+        &self,
+        vault: &Vault,
+        algorithm: Algorithm,
+        public: &[u8],
+        messages: &[&[u8]],
+    ) -> Result<Vec<[u8; 64]>, Error> {
+        let go_on = || {
+            if self.live.is_over() || !vault.is_unlocked() {
+                return Err(Error::Interrupted { messages: messages.len() });
+            }
+            Ok(())
+        };
+        let signatures = match &self.holder {
+            Holder::Vault(secret) => algorithm.sign_all(secret, public, messages, &go_on),
+            Holder::Token { tokens, place, pin } => {
+                tokens.sign(&Login { place, pin }, (algorithm, public), messages, &go_on)
+            }
+        }?;
+        go_on()?;
+        Ok(signatures)
     }
 }
 
@@ -178,20 +237,25 @@ impl Signer for BatchSigner {
     }
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
-        let signing = {
+        let lent = {
             let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-            if !self.vault.is_unlocked() {
-                batch.signing = None;
+            let unlocked = self.vault.is_unlocked();
+            if batch.lent.as_ref().is_some_and(|lent| lent.1.live.is_over() || !unlocked) {
+                batch.lent = None;
             }
-            let signing = batch.signing.clone().ok_or(SignError::Locked)?;
+            let lent = batch.lent.clone().ok_or(SignError::Locked)?;
             if batch.count == batch.most {
                 return Err(SignError::Failed { reason: "the batch is used up".to_owned() });
             }
             batch.count += 1;
             batch.tree.push(leaf_hash(message));
-            signing
+            lent
         };
-        Ok(signing.sign(message).to_bytes())
+        if let Some(signing) = &lent.0 {
+            return Ok(signing.sign(message).to_bytes());
+        }
+        let made = lent.1.sign_all(&self.vault, Algorithm::Ed25519, self.public.as_bytes(), &[message])?;
+        made.first().copied().ok_or(SignError::Failed { reason: "nothing was signed".to_owned() })
     }
 }
 

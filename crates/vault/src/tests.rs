@@ -1,9 +1,11 @@
 //! The vault as its callers see it.
 
 mod disk;
+mod killed;
 mod logs;
 mod recovery;
 mod slots;
+mod token;
 
 use std::{
     fs,
@@ -31,6 +33,12 @@ struct Place {
 impl Place {
     fn new() -> Self {
         Self { temp: tempfile::tempdir().unwrap() }
+    }
+
+    /// In memory where that can be: for tests that save thousands of times.
+    fn quick() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self { temp: tempfile::tempdir_in(memory).unwrap() } } else { Self::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -434,6 +442,44 @@ fn a_batch_of_messages_yet_unknown_is_bounded_and_dies_with_the_lock() {
     vault.unlock(PASSPHRASE, NOON).unwrap();
     assert!(matches!(batch.sign(b"one"), Err(SignError::Locked)), "its key was wiped");
     assert!(matches!(vault.batch(ca, &intent(&vault), plan, 2), Err(Error::WrongUse { .. })));
+}
+
+#[test]
+fn a_lock_stops_a_batch_in_flight_and_none_of_it_leaves() {
+    let place = Place::new();
+    let vault = place.create();
+    generate(&vault, &[KeyRole::Ticket]).unwrap();
+    let key = vault.key(KeyRole::Ticket).unwrap();
+    let messages: Vec<[u8; 4]> = (0..400_000u32).map(u32::to_be_bytes).collect();
+    let messages: Vec<&[u8]> = messages.iter().map(<[u8; 4]>::as_slice).collect();
+    let before = vault.verify_audit().unwrap().seq;
+    let signed = std::thread::scope(|scope| {
+        let signing = scope.spawn(|| vault.sign_batch(key.id, &intent(&vault), &messages));
+        // The intent is on the disk: signing has begun.
+        while vault.audit_entries(before, 1).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        vault.lock();
+        signing.join().unwrap()
+    });
+    assert!(
+        matches!(signed, Err(Error::Interrupted { messages: 400_000 })),
+        "{:?}",
+        signed.map(|made| made.len())
+    );
+    vault.unlock(PASSPHRASE, NOON).unwrap();
+    assert_eq!(vault.sign_batch(key.id, &intent(&vault), &messages[..2]).unwrap().len(), 2);
+}
+
+#[test]
+fn unlocking_again_while_a_batch_is_signed_stops_nothing() {
+    let place = Place::new();
+    let vault = place.create();
+    generate(&vault, &[KeyRole::Ticket]).unwrap();
+    let key = vault.key(KeyRole::Ticket).unwrap().id;
+    let batch = vault.batch(key, &intent(&vault), merkle_root(&[b"plan"]), 2).unwrap();
+    vault.unlock(PASSPHRASE, NOON).unwrap();
+    assert!(batch.sign(b"one").is_ok());
 }
 
 #[test]

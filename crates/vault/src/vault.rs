@@ -14,7 +14,7 @@ use crate::{
     audit::Audit,
     check_passphrase,
     delay::Tries,
-    file::{Draft, KeyFile, MAX_KEYS, Public},
+    file::{Draft, KeyFile, Public},
     inside::{Change, Inner, Moment, Open, Shared, load, write},
     save::{Disk, Files, check_folder, generations, key_file, lock_folder, make_folder},
     sealed::{random, random_secret},
@@ -102,7 +102,11 @@ impl Vault {
         };
         let secrets = inner.file.open(&master).map_err(|malformed| self.shared.damaged(malformed))?;
         inner.audit.append(&intent("vault.unlock", &slot.to_string()), inner.file.generation, None)?;
-        inner.open = Some(Open::new(master, secrets, now));
+        match &mut inner.open {
+            // Whatever is being signed goes on, and PINs stay.
+            Some(open) => (open.unlocked, open.touched) = (Moment::new(now), Moment::new(now)),
+            None => inner.open = Some(Open::new(master, secrets, now)),
+        }
         Ok(())
     }
 
@@ -191,23 +195,14 @@ impl Vault {
     /// then there is none of them.
     pub fn generate(&self, roles: &[KeyRole], intent: &Intent) -> Result<Vec<KeyInfo>, Error> {
         let mut inner = self.unlocked()?;
-        let taken = |role, before: &[KeyRole]| {
-            before.contains(&role) || inner.file.keys.iter().any(|entry| entry.public.role == role)
-        };
-        for (at, &role) in roles.iter().enumerate() {
-            if role.is_single() && taken(role, &roles[..at]) {
-                return Err(Error::OnlyOne { role });
-            }
-        }
-        if inner.file.keys.len() + roles.len() > MAX_KEYS {
-            return Err(Error::Full { most: MAX_KEYS });
-        }
+        inner.check_room(roles)?;
         inner.audit.append(intent, inner.file.generation, None)?;
         let since = inner.file.generation + 1;
         let make = |&role: &KeyRole| {
             let (secret, public) = role.algorithm().generate()?;
             let id = KeyId::of(&public);
-            Ok((Public { id, role, public, created_at: intent.at, since }, secret))
+            let public = Public { id, role, public, created_at: intent.at, since, token: None };
+            Ok((public, Some(secret)))
         };
         let keys = roles.iter().map(make).collect::<Result<_, Error>>()?;
         self.shared.save(&mut inner, Change { keys, ..Change::default() })?;
@@ -306,7 +301,7 @@ impl Vault {
             dir,
             lock,
             tries,
-            Inner { file, audit, open: None, lifetime: Lifetime::default() },
+            Inner { file, audit, open: None, lifetime: Lifetime::default(), tokens: None },
         ))
     }
 
@@ -327,7 +322,7 @@ impl Vault {
             files.sync_folder(parent)?;
         }
         tries.saw(file.generation)?;
-        let inner = Inner { file, audit, open: Some(open), lifetime: Lifetime::default() };
+        let inner = Inner { file, audit, open: Some(open), lifetime: Lifetime::default(), tokens: None };
         Ok(Self::new(files, dir, lock, tries, inner))
     }
 

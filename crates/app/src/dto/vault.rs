@@ -105,6 +105,10 @@ pub struct VaultKey {
     pub algorithm: String,
     /// Its public half, hexadecimal; empty for a symmetric key.
     pub public: String,
+    /// The serial number of the token that it lives in, if it is not in the vault itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub token: Option<String>,
 }
 
 /// What a person hands to whoever founds the fleet or adds them to it: public halves only.

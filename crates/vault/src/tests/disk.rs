@@ -86,7 +86,7 @@ fn a_save_that_cannot_be_remembered_fails_the_unlocking_and_not_the_vault() {
     assert!(place.unlocked().is_unlocked());
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(super) fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
     for entry in fs::read_dir(from).unwrap() {

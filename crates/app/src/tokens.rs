@@ -1,0 +1,156 @@
+//! PKCS#11 tokens that keys of the vault live in.
+
+use std::{path::Path, sync::Arc};
+
+use protocol::ErrorCode;
+use serde::{Deserialize, Serialize};
+use vault::{KeyRole, TokenSerial, Tokens, Vault};
+
+use crate::{
+    App, Error,
+    command::{Handle, VaultAdoptTokenKey, VaultEnterPin, VaultForgetPins, VaultInitTokenKey, VaultTokens},
+    dto::{
+        AdoptTokenKey, EnterPin, InitTokenKey, ListTokens, TokenKeyRow, TokenList, TokenName, TokenRow,
+        VaultStatus,
+    },
+    vaults::{algorithm, blocking, hex, status},
+    workspace::{Workspace, read_json, write_json},
+};
+
+/// Which PKCS#11 module this workspace uses.
+#[derive(Serialize, Deserialize)]
+struct Module {
+    module: String,
+}
+
+impl Handle<VaultTokens> for App {
+    async fn handle(&self, request: ListTokens) -> Result<TokenList, Error> {
+        let vault = self.vault().ok();
+        let workspace = self.workspace().clone();
+        blocking(move || {
+            if let Some(module) = request.module {
+                drop(Tokens::load(Path::new(&module))?);
+                workspace.prepare()?;
+                write_json(&workspace.file("tokens.json"), &Module { module })?;
+            }
+            let tokens = load(&workspace)?;
+            let known = vault.map(|vault| vault.keys()).unwrap_or_default();
+            let key = |key: vault::TokenKey| TokenKeyRow {
+                id: hex(&key.id),
+                label: key.label,
+                algorithm: algorithm(key.algorithm),
+                role: known.iter().find(|of| of.public == key.public).map(|of| of.role.as_str().to_owned()),
+                public: hex(&key.public),
+            };
+            let row = |info: vault::TokenInfo| {
+                let keys = tokens.keys(&info.serial)?.into_iter().map(key).collect();
+                Ok(TokenRow {
+                    serial: info.serial.to_string(),
+                    label: info.label,
+                    model: info.model,
+                    last_try: info.last_try,
+                    blocked: info.blocked,
+                    keys,
+                })
+            };
+            let rows = tokens.list()?.into_iter().map(row).collect::<Result<_, Error>>()?;
+            Ok(TokenList { module: tokens.path().display().to_string(), tokens: rows })
+        })
+        .await
+    }
+}
+
+impl Handle<VaultEnterPin> for App {
+    async fn handle(&self, request: EnterPin) -> Result<VaultStatus, Error> {
+        let vault = self.unlocked()?;
+        let workspace = self.workspace().clone();
+        blocking(move || {
+            let tokens = load(&workspace)?;
+            let serial = match &request.token {
+                Some(token) => token.parse()?,
+                None => only(&vault, &tokens)?,
+            };
+            vault.set_tokens(Arc::new(tokens));
+            vault.enter_pin(&serial, request.pin.expose())?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultInitTokenKey> for App {
+    async fn handle(&self, request: InitTokenKey) -> Result<VaultStatus, Error> {
+        let vault = self.unlocked()?;
+        let (role, serial) = (role(&request.role)?, request.token.parse::<TokenSerial>()?);
+        let intent = vault.intent("vault.init_token_key", role.as_str(), serial.as_str(), self.now());
+        blocking(move || {
+            vault.generate_in_token(role, &serial, &intent)?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultAdoptTokenKey> for App {
+    async fn handle(&self, request: AdoptTokenKey) -> Result<VaultStatus, Error> {
+        let vault = self.unlocked()?;
+        let (role, serial) = (role(&request.role)?, request.token.parse::<TokenSerial>()?);
+        let intent = vault.intent("vault.adopt_token_key", role.as_str(), serial.as_str(), self.now());
+        let id = unhex(&request.key)?;
+        blocking(move || {
+            vault.adopt_from_token(role, &serial, &id, &intent)?;
+            Ok(status(&vault))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultForgetPins> for App {
+    async fn handle(&self, request: TokenName) -> Result<VaultStatus, Error> {
+        let vault = self.vault()?;
+        vault.forget_wrong_pins(&request.token.parse()?)?;
+        Ok(status(&vault))
+    }
+}
+
+fn load(workspace: &Workspace) -> Result<Tokens, Error> {
+    let path = workspace.file("tokens.json");
+    if !path.exists() {
+        return Err(Error::new(ErrorCode::PreconditionFailed, "no PKCS#11 module is set up")
+            .detail(format!("there is no `{}`", path.display()))
+            .hint("name one with `fleetseal vault token list --module /usr/lib/softhsm/libsofthsm2.so`"));
+    }
+    let found: Module = read_json(&path)?;
+    Ok(Tokens::load(Path::new(&found.module))?)
+}
+
+/// The token that a PIN must be for: the one that the vault has keys in, or the only one there is.
+fn only(vault: &Vault, tokens: &Tokens) -> Result<TokenSerial, Error> {
+    let mut serials = vault.token_serials();
+    if serials.is_empty() {
+        serials = tokens.list()?.into_iter().map(|info| info.serial).collect();
+    }
+    match serials.as_slice() {
+        [serial] => Ok(serial.clone()),
+        _ => Err(Error::new(ErrorCode::InvalidRequest, "which token is the PIN for?")
+            .detail(serials.iter().map(TokenSerial::as_str).collect::<Vec<_>>().join(", "))
+            .hint("name it with --token SERIAL")),
+    }
+}
+
+fn role(text: &str) -> Result<KeyRole, Error> {
+    let signing = || KeyRole::ALL.into_iter().filter(|role| role.algorithm().signs());
+    signing().find(|role| role.as_str() == text).ok_or_else(|| {
+        Error::new(ErrorCode::InvalidRequest, format!("`{text}` is no role of a key that signs"))
+            .hint(signing().map(KeyRole::as_str).collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn unhex(text: &str) -> Result<Vec<u8>, Error> {
+    let digits = text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let byte = |at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..text.len()).step_by(2).map(byte).collect::<Option<_>>().filter(|_| digits).ok_or_else(|| {
+        Error::new(ErrorCode::InvalidRequest, format!("`{text}` names no key in a token"))
+            .hint("`fleetseal vault token list` shows their ids, hexadecimal")
+    })
+}
