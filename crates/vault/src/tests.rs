@@ -450,7 +450,7 @@ fn a_lock_stops_a_batch_in_flight_and_none_of_it_leaves() {
     let vault = place.create();
     generate(&vault, &[KeyRole::Ticket]).unwrap();
     let key = vault.key(KeyRole::Ticket).unwrap();
-    let messages: Vec<[u8; 4]> = (0..400_000u32).map(u32::to_be_bytes).collect();
+    let messages: Vec<[u8; 4]> = (0..100_000u32).map(u32::to_be_bytes).collect();
     let messages: Vec<&[u8]> = messages.iter().map(<[u8; 4]>::as_slice).collect();
     let before = vault.verify_audit().unwrap().seq;
     let signed = std::thread::scope(|scope| {
@@ -463,7 +463,7 @@ fn a_lock_stops_a_batch_in_flight_and_none_of_it_leaves() {
         signing.join().unwrap()
     });
     assert!(
-        matches!(signed, Err(Error::Interrupted { messages: 400_000 })),
+        matches!(signed, Err(Error::Interrupted { messages: 100_000 })),
         "{:?}",
         signed.map(|made| made.len())
     );

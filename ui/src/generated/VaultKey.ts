@@ -15,4 +15,8 @@ algorithm: string,
 /**
  * Its public half, hexadecimal; empty for a symmetric key.
  */
-public: string, };
+public: string, 
+/**
+ * The serial number of the token that it lives in, if it is not in the vault itself.
+ */
+token?: string, };

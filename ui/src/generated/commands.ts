@@ -1,6 +1,7 @@
 import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
+import type { AdoptTokenKey } from "./AdoptTokenKey";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
@@ -20,6 +21,7 @@ import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
+import type { EnterPin } from "./EnterPin";
 import type { ExportRequest } from "./ExportRequest";
 import type { FleetSummary } from "./FleetSummary";
 import type { FoundFleet } from "./FoundFleet";
@@ -27,6 +29,7 @@ import type { FoundHere } from "./FoundHere";
 import type { FoundingFile } from "./FoundingFile";
 import type { FoundingStatus } from "./FoundingStatus";
 import type { HostStatus } from "./HostStatus";
+import type { InitTokenKey } from "./InitTokenKey";
 import type { JobName } from "./JobName";
 import type { JobRow } from "./JobRow";
 import type { LinkName } from "./LinkName";
@@ -34,6 +37,7 @@ import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
 import type { ListLinks } from "./ListLinks";
+import type { ListTokens } from "./ListTokens";
 import type { MakeShares } from "./MakeShares";
 import type { MakeToken } from "./MakeToken";
 import type { MeasurePassphrase } from "./MeasurePassphrase";
@@ -74,6 +78,8 @@ import type { Statement } from "./Statement";
 import type { TestRestore } from "./TestRestore";
 import type { TestShares } from "./TestShares";
 import type { TimelineEntry } from "./TimelineEntry";
+import type { TokenList } from "./TokenList";
+import type { TokenName } from "./TokenName";
 import type { VaultSlot } from "./VaultSlot";
 import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
@@ -108,6 +114,11 @@ export interface Commands {
   "vault.make_shares": { request: MakeShares; response: VaultSlot };
   "vault.test_shares": { request: TestShares; response: VaultSlot };
   "vault.restore_shares": { request: RestoreShares; response: VaultStatus };
+  "vault.tokens": { request: ListTokens; response: TokenList };
+  "vault.enter_pin": { request: EnterPin; response: VaultStatus };
+  "vault.init_token_key": { request: InitTokenKey; response: VaultStatus };
+  "vault.adopt_token_key": { request: AdoptTokenKey; response: VaultStatus };
+  "vault.forget_wrong_pins": { request: TokenName; response: VaultStatus };
   "vault.lock": { request: Nothing; response: VaultStatus };
   "vault.backup": { request: BackupVault; response: VaultStatus };
   "vault.test_restore": { request: TestRestore; response: VaultStatus };
@@ -182,6 +193,11 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "vault.make_shares": "secret",
   "vault.test_shares": "secret",
   "vault.restore_shares": "secret",
+  "vault.tokens": "secret",
+  "vault.enter_pin": "secret",
+  "vault.init_token_key": "secret",
+  "vault.adopt_token_key": "secret",
+  "vault.forget_wrong_pins": "secret",
   "vault.test_restore": "secret",
   "fleet.found": "consent",
   "fleet.sign": "consent",
