@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use crate::{
     Error, Intent, KeyInfo, Opener, Vault,
     audit::Audit,
+    clock::Machine,
     delay::Tries,
     file::{Draft, KeyFile, Malformed, Proof},
     inside::{Change, Open},
@@ -142,7 +143,7 @@ impl Vault {
         if let Some(keep) = keep.as_ref().filter(|_| standing == 0) {
             files.remove(keep)?;
         }
-        let open = Open::new(master, secrets, now);
+        let open = Open::new(master, secrets, now, &Machine);
         Self::publish(files, dir, lock, tries, audit, file, open, keep.as_deref())
     }
 }

@@ -147,25 +147,25 @@ impl Draft<'_> {
 }
 
 impl KeyFile {
-    /// Opens every key that is here, in the order of [`Self::keys`]: the header's MAC first, then each entry;
-    /// each public half is recomputed from the private one.
+    /// Opens every key that is here, in the order of [`Self::keys`]: each entry first, which
+    /// says more, then the header's MAC. Each public half is recomputed from the private one.
     pub(crate) fn open(&self, master: &Secret) -> Result<Vec<Option<Secret>>, Malformed> {
-        if !bool::from(self.compute_mac(master)[..].ct_eq(&self.mac[..])) {
-            return Err(Malformed("the header's MAC does not fit"));
-        }
+        let sound = bool::from(self.compute_mac(master)[..].ct_eq(&self.mac[..]));
         let kek = kek(&self.id, master);
         let open = |entry: &Entry| {
             let aad = |layer| entry.public.aad(&self.id, self.generation, layer);
             let Some((dek, key)) = &entry.sealed else { return Ok(None) };
-            let dek = dek.open(&kek, &aad(1)).ok_or(Malformed("a key does not open"))?;
-            let secret = key.open(&dek, &aad(2)).ok_or(Malformed("a key does not open"))?;
+            let dek = dek.open(&kek, &aad(1)).ok_or(Malformed("the row of a key was edited or swapped"))?;
+            let secret =
+                key.open(&dek, &aad(2)).ok_or(Malformed("the row of a key was edited or swapped"))?;
             let public = entry.public.role.algorithm().public_half(&secret);
             if public.as_deref() != Some(&entry.public.public) {
                 return Err(Malformed("a public half is not that of its key"));
             }
             Ok(Some(secret))
         };
-        self.keys.iter().map(open).collect()
+        let secrets = self.keys.iter().map(open).collect::<Result<_, _>>()?;
+        if sound { Ok(secrets) } else { Err(Malformed("the header's MAC does not fit")) }
     }
 
     /// What may be known of all keys.

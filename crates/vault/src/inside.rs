@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::Duration,
 };
 
 use model::{Seconds, UnixTime};
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error, Intent, KeyRole, Lifetime, TokenSerial, Tokens,
     audit::Audit,
+    clock::Clock,
     delay::Tries,
     file::{Draft, KeyFile, MAX_KEYS, Malformed, Proof, Public},
     save::{Failure, Files, Trust, generations, kept, key_file, replace},
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) audit: Audit,
     pub(crate) open: Option<Open>,
     pub(crate) lifetime: Lifetime,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Where tokens are looked for.
     pub(crate) tokens: Option<Arc<Tokens>>,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Open {
     pub(crate) pins: Vec<Pin>,
     /// Goes out with this: whoever signs looks at it.
     pub(crate) live: Live,
+    /// How long the machine had been suspended when it was unlocked.
+    suspended: Duration,
     pub(crate) unlocked: Moment,
     pub(crate) touched: Moment,
 }
@@ -67,11 +71,11 @@ pub(crate) struct Change {
     pub(crate) keys: Vec<(Public, Option<Secret>)>,
 }
 
-/// An instant on the caller's clock and on the machine's, which nobody can set back.
+/// An instant on the caller's clock and on the machine's.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) at: UnixTime,
-    clock: Instant,
+    since_boot: Duration,
 }
 
 impl Shared {
@@ -180,7 +184,13 @@ impl Inner {
 
     pub(crate) fn expire(&mut self, now: Option<UnixTime>) {
         let Lifetime { idle, absolute } = self.lifetime;
-        let over = |open: &Open| open.touched.elapsed(now) >= idle || open.unlocked.elapsed(now) >= absolute;
+        let clock = &*self.clock;
+        let over = |open: &Open| {
+            // The two clocks are not read at the same instant.
+            let slept = suspended(clock).saturating_sub(open.suspended) > Duration::from_secs(1);
+            let passed = |moment: &Moment| moment.elapsed(now, clock);
+            slept || passed(&open.touched) >= idle || passed(&open.unlocked) >= absolute
+        };
         if self.open.as_ref().is_some_and(over) {
             self.open = None;
         }
@@ -188,9 +198,15 @@ impl Inner {
 }
 
 impl Open {
-    pub(crate) fn new(master: Secret, secrets: Vec<Option<Secret>>, now: UnixTime) -> Self {
-        let now = Moment::new(now);
-        Self { master, secrets, pins: Vec::new(), live: Live::default(), unlocked: now, touched: now }
+    pub(crate) fn new(
+        master: Secret,
+        secrets: Vec<Option<Secret>>,
+        now: UnixTime,
+        clock: &dyn Clock,
+    ) -> Self {
+        let now = Moment::new(now, clock);
+        let (pins, live, suspended) = (Vec::new(), Live::default(), suspended(clock));
+        Self { master, secrets, pins, live, suspended, unlocked: now, touched: now }
     }
 }
 
@@ -212,15 +228,21 @@ impl Drop for Open {
 }
 
 impl Moment {
-    pub(crate) fn new(at: UnixTime) -> Self {
-        Self { at, clock: Instant::now() }
+    pub(crate) fn new(at: UnixTime, clock: &dyn Clock) -> Self {
+        Self { at, since_boot: clock.since_boot() }
     }
 
     /// The longer of what both clocks say.
-    fn elapsed(&self, now: Option<UnixTime>) -> Seconds {
-        let machine = Seconds(self.clock.elapsed().as_secs());
+    fn elapsed(&self, now: Option<UnixTime>, clock: &dyn Clock) -> Seconds {
+        let machine = Seconds(clock.since_boot().saturating_sub(self.since_boot).as_secs());
         now.map_or(machine, |now| now.since(self.at).max(machine))
     }
+}
+
+/// How long the machine was suspended since it booted.
+fn suspended(clock: &dyn Clock) -> Duration {
+    let awake = clock.awake();
+    clock.since_boot().saturating_sub(awake)
 }
 
 pub(crate) fn load(files: &dyn Files, dir: &Path) -> Result<KeyFile, Error> {

@@ -9,6 +9,7 @@
 
 mod audit;
 mod backup;
+mod clock;
 mod delay;
 mod error;
 mod file;

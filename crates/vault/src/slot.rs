@@ -360,7 +360,7 @@ mod tests {
         assert!(made.open(&VAULT, &secret()).is_none());
         assert!(made.open(&VaultId::new([8; 16]), &key).is_none());
         let other = slot(&key, &master);
-        let mut swapped = made.clone();
+        let mut swapped = made;
         swapped.info.id = other.info.id;
         assert!(swapped.open(&VAULT, &key).is_none(), "under another id");
     }

@@ -98,7 +98,7 @@ impl Vault {
         }
         let intent = inner.intent("vault.remove_slot", &subject(&gone.info), "", now);
         inner.audit.append(&intent, inner.file.generation, None)?;
-        self.reslot(&mut inner, left, &[], true)
+        self.reslot(&mut inner, &left, &[], true)
     }
 
     /// Puts a new passphrase in the place of the one that `old` is or, if `old` is no passphrase, of all there
@@ -130,7 +130,7 @@ impl Vault {
         let added = (label, SlotKind::Passphrase(derivation), &key, now);
         let intent = inner.intent("vault.change_passphrase", "", "", now);
         inner.audit.append(&intent, inner.file.generation, None)?;
-        self.reslot(&mut inner, left, &[added], true)
+        self.reslot(&mut inner, &left, &[added], true)
     }
 
     fn add_slot(&self, label: &str, kind: SlotKind, key: &Secret, now: UnixTime) -> Result<SlotInfo, Error> {
@@ -141,7 +141,7 @@ impl Vault {
         }
         let intent = inner.intent("vault.add_slot", kind.as_str(), "", now);
         inner.audit.append(&intent, inner.file.generation, None)?;
-        self.reslot(&mut inner, left, &[(label, kind, key, now)], false)?;
+        self.reslot(&mut inner, &left, &[(label, kind, key, now)], false)?;
         Ok(inner.file.slots.last().ok_or(Error::Locked)?.info.clone())
     }
 
@@ -150,7 +150,7 @@ impl Vault {
     fn reslot(
         &self,
         inner: &mut Inner,
-        left: Vec<Slot>,
+        left: &[Slot],
         added: &[(&str, SlotKind, &Secret, UnixTime)],
         forget: bool,
     ) -> Result<(), Error> {

@@ -380,6 +380,7 @@ fn public_keys(session: &Session, serial: &TokenSerial) -> Result<Vec<TokenKey>,
 }
 
 /// What the module said, and what was being done in which token.
+#[expect(clippy::wildcard_enum_match_arm, reason = "modules have more reasons than anybody can act on")]
 fn refused(serial: &TokenSerial, action: &'static str) -> impl FnOnce(P11) -> Error {
     let serial = serial.clone();
     move |error| match error {

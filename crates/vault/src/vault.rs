@@ -13,6 +13,7 @@ use crate::{
     AuditEntry, AuditHead, Error, Intent, KeyId, KeyInfo, KeyRole, Opener, Params, SlotKind,
     audit::Audit,
     check_passphrase,
+    clock::Machine,
     delay::Tries,
     file::{Draft, KeyFile, Public},
     inside::{Change, Inner, Moment, Open, Shared, load, write},
@@ -102,10 +103,12 @@ impl Vault {
         };
         let secrets = inner.file.open(&master).map_err(|malformed| self.shared.damaged(malformed))?;
         inner.audit.append(&intent("vault.unlock", &slot.to_string()), inner.file.generation, None)?;
+        let fresh = Open::new(master, secrets, now, &*inner.clock);
+        inner.expire(Some(now));
         match &mut inner.open {
             // Whatever is being signed goes on, and PINs stay.
-            Some(open) => (open.unlocked, open.touched) = (Moment::new(now), Moment::new(now)),
-            None => inner.open = Some(Open::new(master, secrets, now)),
+            Some(open) => (open.unlocked, open.touched) = (fresh.unlocked, fresh.touched),
+            None => inner.open = Some(fresh),
         }
         Ok(())
     }
@@ -120,8 +123,8 @@ impl Vault {
         self.unlocked().is_ok()
     }
 
-    /// Locks it if its time is over, and says whether it is still unlocked. To be called every few
-    /// seconds.
+    /// Locks it if its time is over or the machine was suspended, and says whether it is still unlocked. To be
+    /// called every few seconds.
     pub fn tick(&self, now: UnixTime) -> bool {
         let mut inner = self.inner();
         inner.expire(Some(now));
@@ -132,8 +135,9 @@ impl Vault {
     pub fn touch(&self, now: UnixTime) -> bool {
         let mut inner = self.inner();
         inner.expire(Some(now));
+        let moment = Moment::new(now, &*inner.clock);
         if let Some(open) = &mut inner.open {
-            open.touched = Moment::new(now);
+            open.touched = moment;
         }
         inner.open.is_some()
     }
@@ -279,7 +283,7 @@ impl Vault {
             keys: Vec::new(),
         };
         let file = draft.seal(&master)?;
-        let open = Open::new(master, Vec::new(), now);
+        let open = Open::new(master, Vec::new(), now, &Machine);
         Self::publish(files, dir, lock, tries, audit, file, open, None)
     }
 
@@ -301,7 +305,14 @@ impl Vault {
             dir,
             lock,
             tries,
-            Inner { file, audit, open: None, lifetime: Lifetime::default(), tokens: None },
+            Inner {
+                file,
+                audit,
+                open: None,
+                lifetime: Lifetime::default(),
+                clock: Arc::new(Machine),
+                tokens: None,
+            },
         ))
     }
 
@@ -322,7 +333,14 @@ impl Vault {
             files.sync_folder(parent)?;
         }
         tries.saw(file.generation)?;
-        let inner = Inner { file, audit, open: Some(open), lifetime: Lifetime::default(), tokens: None };
+        let inner = Inner {
+            file,
+            audit,
+            open: Some(open),
+            lifetime: Lifetime::default(),
+            clock: Arc::new(Machine),
+            tokens: None,
+        };
         Ok(Self::new(files, dir, lock, tries, inner))
     }
 

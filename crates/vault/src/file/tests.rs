@@ -131,7 +131,7 @@ fn an_entry_of_an_older_generation_is_refused() {
     let old = sealed(1, &kek, &master, &keys);
     let new = sealed(2, &kek, &master, &keys);
     let mixed = edited_under_mac(&new, &master, |file| file.keys[0] = old.keys[0].clone());
-    assert_eq!(open(&mixed, &kek).err(), Some(Malformed("a key does not open")));
+    assert_eq!(open(&mixed, &kek).err(), Some(Malformed("the row of a key was edited or swapped")));
 }
 
 #[test]

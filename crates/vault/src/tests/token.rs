@@ -201,7 +201,7 @@ fn several_tokens_are_told_apart_by_serial_and_a_wrong_one_is_named() {
         assert!(serial == elsewhere && found.contains(&ada) && found.contains(&bob));
         // A key of the same name in another token is another key.
         let ours = tokens.keys(&ada).unwrap().remove(0);
-        let swapped = TokenPlace { serial: bob.clone(), id: ours.id };
+        let swapped = TokenPlace { serial: bob, id: ours.id };
         let login = Login { place: &swapped, pin: PIN };
         let signed = tokens.sign(&login, (ours.algorithm, &ours.public), &[b"message"], &|| Ok(()));
         assert!(matches!(signed, Err(Error::TokenKeyMissing { .. })), "{signed:?}");
@@ -219,7 +219,7 @@ fn a_key_exchanged_for_another_under_its_name_is_noticed() {
         vault.generate_in_token(KeyRole::Root, &serial, &intent(&vault)).unwrap();
         let other = tokens.generate(&serial, PIN, Algorithm::Ed25519, "other").unwrap();
         let known = vault.key(KeyRole::Root).unwrap();
-        let place = TokenPlace { serial: serial.clone(), id: other.id };
+        let place = TokenPlace { serial, id: other.id };
         let login = Login { place: &place, pin: PIN };
         let signed = tokens.sign(&login, (Algorithm::Ed25519, &known.public), &[b"message"], &|| Ok(()));
         assert!(matches!(signed, Err(Error::TokenKeyOther { .. })), "{signed:?}");
@@ -266,7 +266,7 @@ fn a_token_pulled_out_while_it_signs_gives_nothing_out_and_loses_nothing() {
         vault.enter_pin(&serial, PIN).unwrap();
         let made = vault.generate_in_token(KeyRole::Root, &serial, &intent(&vault)).unwrap();
         let id = tokens.keys(&serial).unwrap().remove(0).id;
-        let at = TokenPlace { serial: serial.clone(), id };
+        let at = TokenPlace { serial, id };
         let login = Login { place: &at, pin: PIN };
         let asked = std::sync::atomic::AtomicU32::new(0);
         let pull = || {
