@@ -7,7 +7,10 @@
 use model::Role;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{App, Error, dto::*};
+use crate::{
+    App, Error,
+    dto::{self, *},
+};
 
 /// Who may run a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,6 +173,7 @@ table! { App:
     FleetSign "fleet.sign" Access::Local, FoundingFile => FoundingStatus, Consent;
     FleetJoin "fleet.join" Access::Local, FoundingFile => FoundingStatus;
     FleetShow "fleet.show" Access::Member, Nothing => FleetSummary;
+    FleetOverview "fleet.overview" Access::Member, Nothing => dto::FleetOverview;
     FleetPeople "fleet.people" ADMIN, Nothing => Page<Person>;
     FleetAddPerson "fleet.add_person" ADMIN, AddPerson => Person, Consent;
     FleetRemovePerson "fleet.remove_person" ADMIN, RemovePerson => Done;
@@ -182,6 +186,7 @@ table! { App:
     DeviceApprove "device.approve" PROVISION, ApproveEnrolments => ApprovedEnrolments, Consent;
     DeviceList "device.list" Access::Member, ListDevices => Page<DeviceRow>;
     DeviceShow "device.show" Access::Member, DeviceName => DeviceDetail;
+    DeviceWhy "device.why" Access::Member, DeviceName => Why;
     DeviceTimeline "device.timeline" Access::Member, DeviceTimelineRequest => Page<TimelineEntry>;
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
     DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done, Consent;
@@ -210,6 +215,7 @@ table! { App:
     RolloutStart "rollout.start" OPERATE, Commit<PlanRollout> => RolloutDetail, Consent;
     RolloutList "rollout.list" Access::Member, PageRequest => Page<RolloutRow>;
     RolloutShow "rollout.show" Access::Member, RolloutName => RolloutDetail;
+    RolloutProgress "rollout.progress" Access::Member, RolloutName => RolloutLive;
     RolloutDeployments "rollout.deployments" Access::Member, ListDeployments => Page<DeploymentRow>;
     RolloutPause "rollout.pause" OPERATE, RolloutName => RolloutDetail;
     RolloutResume "rollout.resume" OPERATE, RolloutName => RolloutDetail;

@@ -9,13 +9,14 @@ mod rollout;
 mod slot;
 mod token;
 mod vault;
+mod watch;
 
 pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
-    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetSummary, LinkRow, Page,
-    PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow, SignatureRequest,
-    TimelineEntry,
+    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetOverview, FleetSummary,
+    LinkRow, Page, PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow,
+    SignatureRequest, TimelineEntry,
 };
 pub use release::*;
 pub use request::*;
@@ -25,6 +26,7 @@ pub use slot::*;
 pub use token::*;
 use ts_rs::TS;
 pub use vault::*;
+pub use watch::*;
 
 /// A request that needs no words.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, TS)]

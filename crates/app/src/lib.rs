@@ -32,6 +32,7 @@ mod tickets;
 mod tokens;
 mod trust;
 mod vaults;
+mod watch;
 mod words;
 mod workspace;
 

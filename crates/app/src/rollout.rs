@@ -1,5 +1,6 @@
 //! Rollouts as commands: preview, start, watch, steer.
 
+use model::DeviceId;
 use protocol::operator::{DeploymentRow, Page, PageRequest, RolloutDetail, RolloutRow, RolloutStep, path};
 use serde::Serialize;
 
@@ -19,6 +20,10 @@ use crate::{
 struct Query<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<&'a str>,
     limit: u32,
@@ -52,6 +57,8 @@ impl Handle<RolloutDeployments> for App {
     async fn handle(&self, request: ListDeployments) -> Result<Page<DeploymentRow>, Error> {
         let query = Query {
             state: request.state.map(model::DeploymentState::as_str),
+            device: request.device,
+            code: request.code.as_deref(),
             after: request.page.after.as_deref(),
             limit: request.page.rows(),
         };

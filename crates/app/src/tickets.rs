@@ -140,7 +140,8 @@ impl App {
         let mut rows = Vec::new();
         let mut page = PageRequest { after: None, limit: Some(PAGE) };
         loop {
-            let request = ListDeployments { rollout, state: None, page: page.clone() };
+            let request =
+                ListDeployments { rollout, state: None, device: None, code: None, page: page.clone() };
             let next = Handle::<RolloutDeployments>::handle(self, request).await?;
             rows.extend(next.rows);
             match next.next {

@@ -168,7 +168,9 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Watch { rollout } => watch(session, rollout).await?,
         Verb::Deployments { rollout, state, after } => {
             let page = PageRequest { after, limit: None };
-            let page = app.run::<RolloutDeployments>(ListDeployments { rollout, state, page }).await?;
+            let page = app
+                .run::<RolloutDeployments>(ListDeployments { rollout, state, device: None, code: None, page })
+                .await?;
             output.result(&page, || {
                 let mut rows =
                     vec![["serial", "phase", "state", "served", "why", "device"].map(str::to_owned).to_vec()];

@@ -8,6 +8,7 @@ mod event;
 mod fleet;
 mod link;
 mod log;
+mod overview;
 pub mod path;
 mod release;
 mod request;
@@ -26,6 +27,10 @@ pub use fleet::{
 pub use link::{LinkCounts, LinkRow};
 pub use log::{
     Cosigned, LogHead, LogLeaf, LogProof, LogSize, LogSpan, Recover, Recovered, RecoveryState, VaultHead,
+};
+pub use overview::{
+    CertificateEnd, EXPIRING_MOST, FailureCluster, FleetOverview, ModelCount, ProgressPoint, RolloutProgress,
+    VersionCount,
 };
 pub use release::{
     ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow, Review,

@@ -146,6 +146,9 @@ pub trait Links {
     /// How many links, of one rollout or of all.
     fn link_counts(&self, rollout: Option<RolloutId>) -> Answer<'_, LinkCounts>;
 
+    /// How many open links lapse before this instant, counted to `most` and no further.
+    fn links_expiring(&self, before: UnixTime, now: UnixTime, most: u32) -> Answer<'_, u32>;
+
     /// Counts bytes as served, per deployment across reissued links. The first byte makes the link
     /// active, the last one consumes it.
     fn note_served(&self, ranges: Vec<ServedRange>, at: UnixTime) -> Answer<'_, Vec<Served>>;

@@ -23,6 +23,7 @@ import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
 import type { EnterPin } from "./EnterPin";
 import type { ExportRequest } from "./ExportRequest";
+import type { FleetOverview } from "./FleetOverview";
 import type { FleetSummary } from "./FleetSummary";
 import type { FoundFleet } from "./FoundFleet";
 import type { FoundHere } from "./FoundHere";
@@ -64,6 +65,7 @@ import type { RestoreVault } from "./RestoreVault";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
+import type { RolloutLive } from "./RolloutLive";
 import type { RolloutName } from "./RolloutName";
 import type { RolloutPlan } from "./RolloutPlan";
 import type { RolloutRow } from "./RolloutRow";
@@ -84,6 +86,7 @@ import type { VaultSlot } from "./VaultSlot";
 import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
 import type { Way } from "./Way";
+import type { Why } from "./Why";
 import type { WorkspaceName } from "./WorkspaceName";
 import type { WorkspaceRow } from "./WorkspaceRow";
 
@@ -127,6 +130,7 @@ export interface Commands {
   "fleet.sign": { request: FoundingFile; response: FoundingStatus };
   "fleet.join": { request: FoundingFile; response: FoundingStatus };
   "fleet.show": { request: Nothing; response: FleetSummary };
+  "fleet.overview": { request: Nothing; response: FleetOverview };
   "fleet.people": { request: Nothing; response: Page<Person> };
   "fleet.add_person": { request: AddPerson; response: Person };
   "fleet.remove_person": { request: RemovePerson; response: Done };
@@ -138,6 +142,7 @@ export interface Commands {
   "device.approve": { request: ApproveEnrolments; response: ApprovedEnrolments };
   "device.list": { request: ListDevices; response: Page<DeviceRow> };
   "device.show": { request: DeviceName; response: DeviceDetail };
+  "device.why": { request: DeviceName; response: Why };
   "device.timeline": { request: DeviceTimelineRequest; response: Page<TimelineEntry> };
   "device.revoke_preview": { request: DeviceName; response: Preview };
   "device.revoke": { request: RevokeDevice; response: Done };
@@ -163,6 +168,7 @@ export interface Commands {
   "rollout.start": { request: Commit<PlanRollout>; response: RolloutDetail };
   "rollout.list": { request: PageRequest; response: Page<RolloutRow> };
   "rollout.show": { request: RolloutName; response: RolloutDetail };
+  "rollout.progress": { request: RolloutName; response: RolloutLive };
   "rollout.deployments": { request: ListDeployments; response: Page<DeploymentRow> };
   "rollout.pause": { request: RolloutName; response: RolloutDetail };
   "rollout.resume": { request: RolloutName; response: RolloutDetail };

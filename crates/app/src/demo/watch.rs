@@ -468,7 +468,7 @@ async fn deployments(stage: &Stage, rollout: RolloutId) -> Result<Vec<Deployment
     let mut rows = Vec::new();
     let mut page = PageRequest { after: None, limit: Some(500) };
     loop {
-        let request = ListDeployments { rollout, state: None, page: page.clone() };
+        let request = ListDeployments { rollout, state: None, device: None, code: None, page: page.clone() };
         let next = stage.alice.run::<RolloutDeployments>(request).await?;
         rows.extend(next.rows);
         match next.next {

@@ -1,4 +1,7 @@
-use model::{DeviceId, HardwareRevision, LinkId, LinkState, ModelName, Seconds, Serial, StationName};
+use model::{
+    DeviceId, HardwareRevision, LinkId, LinkState, ModelName, RolloutId, Seconds, Serial, StationName,
+    UnixTime,
+};
 use protocol::operator::{DeviceFilter, PageRequest};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -87,13 +90,25 @@ pub struct RevokeDevice {
     pub token: String,
 }
 
-/// Which links, and which page of them.
+/// Which open links, and which page of them: soonest to lapse first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
 pub struct ListLinks {
     /// In this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub state: Option<LinkState>,
+    /// Of this rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub rollout: Option<RolloutId>,
+    /// Of this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub device: Option<DeviceId>,
+    /// That lapse before this instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub expires_before: Option<UnixTime>,
     /// Which page.
     #[serde(default)]
     pub page: PageRequest,

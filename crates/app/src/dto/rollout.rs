@@ -145,6 +145,14 @@ pub struct ListDeployments {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub state: Option<DeploymentState>,
+    /// Of this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub device: Option<DeviceId>,
+    /// That failed for this cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub code: Option<String>,
     /// Which page.
     #[serde(default)]
     pub page: PageRequest,

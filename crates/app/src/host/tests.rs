@@ -194,6 +194,21 @@ async fn the_training_fleet_has_devices_a_rollout_and_three_people() {
     assert_eq!(fleet["devices"]["active"], 12);
     let rollouts = host.rpc(Window::Main, "rollout.list", json!({})).await.unwrap();
     assert_eq!(rollouts["rows"][0]["state"], "running");
+
+    let overview = host.rpc(Window::Main, "fleet.overview", json!({})).await.unwrap();
+    assert_eq!(overview["models"][0]["count"], 12);
+    let versions = overview["versions"].as_array().unwrap();
+    assert_eq!(versions.iter().map(|version| version["count"].as_u64().unwrap()).sum::<u64>(), 12);
+    assert_eq!(overview["rollouts"][0]["state"], "running");
+    assert_eq!(overview["certificates_expiring"], json!([]));
+    let rollout = json!({ "rollout": overview["rollouts"][0]["id"] });
+    let live = host.rpc(Window::Main, "rollout.progress", rollout.clone()).await.unwrap();
+    assert!(live["progress"]["points"].is_array());
+    let rows = host.rpc(Window::Main, "rollout.deployments", rollout).await.unwrap();
+    let last = rows["rows"].as_array().unwrap().iter().max_by_key(|row| row["phase"].as_u64()).unwrap();
+    let why = host.rpc(Window::Main, "device.why", json!({ "device": last["device"] })).await.unwrap();
+    assert!(!why["reasons"].as_array().unwrap().is_empty(), "{why}");
+
     let switched = host.rpc(Window::Main, "workspace.switch", json!({ "name": "training-carol" })).await;
     assert_eq!(switched.unwrap()["holder"], "carol");
     host.stop().await;

@@ -4,6 +4,8 @@ use model::{DeviceId, Digest, LinkId, ReleaseId, RequestId, RolloutId, SpkiDiges
 
 /// `GET`: [`super::FleetSummary`].
 pub const FLEET: &str = "/v1/operator/fleet";
+/// `GET`: [`super::FleetOverview`].
+pub const OVERVIEW: &str = "/v1/operator/overview";
 /// `GET`: [`super::BackendIdentity`].
 pub const BACKEND: &str = "/v1/operator/backend";
 /// `PUT` [`super::PutCertificate`]: another issuing CA under the fleet's root, such as a new station's.
@@ -51,7 +53,8 @@ pub const RELEASES: &str = "/v1/operator/releases";
 pub const REQUESTS: &str = "/v1/operator/requests";
 /// `GET` a page of [`super::RolloutRow`]. `POST` [`super::NewRollout`]: [`super::RolloutDetail`].
 pub const ROLLOUTS: &str = "/v1/operator/rollouts";
-/// `GET` a page of [`super::LinkRow`].
+/// `GET` a page of [`super::LinkRow`], soonest to lapse first (optional `state`, `rollout`, `device`,
+/// `expires_before`).
 pub const LINKS: &str = "/v1/operator/links";
 /// Ciphertexts are uploaded below.
 pub const BLOBS: &str = "/v1/operator/blobs";
@@ -168,7 +171,12 @@ pub fn rollout(rollout: RolloutId) -> String {
     format!("{ROLLOUTS}/{rollout}")
 }
 
-/// `GET` a page of [`super::DeploymentRow`] (optional `state`). `POST` [`super::AddDeployments`]:
+/// `GET`: [`super::RolloutProgress`].
+pub fn progress(rollout: RolloutId) -> String {
+    format!("{ROLLOUTS}/{rollout}/progress")
+}
+
+/// `GET` a page of [`super::DeploymentRow`] (optional `state`, `device`, `code`). `POST` [`super::AddDeployments`]:
 /// [`super::AddedDeployments`].
 pub fn deployments(rollout: RolloutId) -> String {
     format!("{ROLLOUTS}/{rollout}/deployments")

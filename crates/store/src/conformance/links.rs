@@ -224,6 +224,9 @@ pub async fn link_lists_hold_each_open_link_once(make: impl Fn() -> Subject) {
     assert_eq!(list(active, 1).await, [6, 8]);
     let soon = LinkFilter { expires_before: Some(at(104)), ..none() };
     assert_eq!(list(soon, 1).await, [1, 2, 3]);
+    assert_eq!(store.links_expiring(at(104), at(1), 100).await.unwrap(), 3);
+    assert_eq!(store.links_expiring(at(104), at(102), 100).await.unwrap(), 1, "a lapsed one is not open");
+    assert_eq!(store.links_expiring(at(1_000), at(1), 7).await.unwrap(), 7, "it counts no further");
     let of_device = LinkFilter { device: Some(device(7)), ..none() };
     assert_eq!(list(of_device.clone(), 1).await, [7]);
     assert_eq!(list(LinkFilter { rollout: Some(rollout), ..of_device }, 1).await, Vec::<u8>::new());

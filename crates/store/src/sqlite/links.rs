@@ -108,6 +108,19 @@ impl Links for SqliteStore {
         self.read(move |db| list(db, &filter, now, &page))
     }
 
+    fn links_expiring(&self, before: UnixTime, now: UnixTime, most: u32) -> Answer<'_, u32> {
+        self.read(move |db| {
+            // A link's id begins with the instant at which it lapses: this reads one range of one key.
+            let range = [LinkId::floor(now + Seconds(1)), LinkId::floor(before)];
+            let count = db.one(
+                "SELECT count(*) FROM (SELECT 1 FROM link WHERE id >= ? AND id < ? LIMIT ?)",
+                (range[0].as_bytes(), range[1].as_bytes(), most),
+                |row| Ok(row.get(0)?),
+            )?;
+            Ok(count.unwrap_or(0))
+        })
+    }
+
     fn link_counts(&self, rollout: Option<RolloutId>) -> Answer<'_, LinkCounts> {
         self.read(move |db| {
             let of = if rollout.is_some() {

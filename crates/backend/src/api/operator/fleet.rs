@@ -81,7 +81,7 @@ async fn put(
     server.recorded(Record::of(caller.spki, operation, &subject), server.put_fleet(fleet)).await
 }
 
-async fn devices(server: &Server) -> Answer<DeviceCounts> {
+pub(super) async fn devices(server: &Server) -> Answer<DeviceCounts> {
     let counts = server.store.device_counts().await?;
     let of = |state| {
         let found = counts.by_state.iter().find(|(other, _)| *other == state);
@@ -98,7 +98,7 @@ async fn devices(server: &Server) -> Answer<DeviceCounts> {
     })
 }
 
-async fn links(server: &Server) -> Answer<LinkCounts> {
+pub(super) async fn links(server: &Server) -> Answer<LinkCounts> {
     let counts = server.store.link_counts(None).await?;
     let open = counts.issued + counts.active;
     Ok(LinkCounts {
@@ -111,6 +111,6 @@ async fn links(server: &Server) -> Answer<LinkCounts> {
     })
 }
 
-fn count(n: u64) -> u32 {
+pub(super) fn count(n: u64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

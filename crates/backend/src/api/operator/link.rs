@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
-use model::{LinkId, LinkState};
+use model::{DeviceId, LinkId, LinkState, RolloutId, UnixTime};
 use protocol::{
     ErrorCode,
     operator::{Hint, LinkRow, Page},
@@ -21,6 +21,12 @@ use crate::{
 pub(super) struct Filter {
     #[serde(default)]
     state: Option<LinkState>,
+    #[serde(default)]
+    rollout: Option<RolloutId>,
+    #[serde(default)]
+    device: Option<DeviceId>,
+    #[serde(default)]
+    expires_before: Option<UnixTime>,
 }
 
 pub(super) async fn list(
@@ -32,7 +38,12 @@ pub(super) async fn list(
     if filter.state.is_some_and(|state| !state.open()) {
         return Ok(Reply(Page { rows: Vec::new(), next: None }));
     }
-    let filter = LinkFilter { state: filter.state, ..LinkFilter::default() };
+    let filter = LinkFilter {
+        state: filter.state,
+        rollout: filter.rollout,
+        device: filter.device,
+        expires_before: filter.expires_before,
+    };
     let links = server.store.links(filter, server.now(), request).await?;
     Ok(Reply(page(links, row)))
 }

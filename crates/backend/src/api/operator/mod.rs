@@ -10,6 +10,7 @@ mod fleet;
 mod link;
 mod log;
 mod metadata;
+mod overview;
 mod people;
 mod release;
 mod request;
@@ -43,6 +44,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
     let below = |list: &str, rest: &str| format!("{list}/{{id}}{rest}");
     Routes(server, Router::new())
         .get(path::FLEET, ReadFleet, fleet::summary)
+        .get(path::OVERVIEW, ReadFleet, overview::fleet)
         .get(path::BACKEND, ReadBackend, fleet::backend)
         .put(path::CAS, PutCa, fleet::put_ca)
         .put(path::SERVER_CERTIFICATE, PutServerCertificate, fleet::put_server_certificate)
@@ -94,6 +96,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .get(&below(path::ROLLOUTS, ""), ReadRollouts, rollout::show)
         .get(&below(path::ROLLOUTS, "/deployments"), ReadRollouts, rollout::deployments)
         .post(&below(path::ROLLOUTS, "/deployments"), AddDeployments, rollout::add)
+        .get(&below(path::ROLLOUTS, "/progress"), ReadRollouts, overview::rollout)
         .post(&below(path::ROLLOUTS, "/step"), StepRollout, rollout::step)
         .get(path::LINKS, ReadLinks, link::list)
         .post(&below(path::LINKS, "/revoke"), RevokeLink, link::revoke)

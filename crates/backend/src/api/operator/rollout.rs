@@ -43,6 +43,10 @@ struct Plan {
 pub(super) struct Filter {
     #[serde(default)]
     state: Option<DeploymentState>,
+    #[serde(default)]
+    device: Option<DeviceId>,
+    #[serde(default)]
+    code: Option<String>,
 }
 
 pub(super) async fn list(
@@ -118,7 +122,13 @@ pub(super) async fn deployments(
     let rollout = known(&server, id).await?;
     let plan = plan_of(&rollout)?;
     let total_bytes = server.store.sealed(plan.artifact).await?.map_or(0, |sealed| sealed.length_bytes);
-    let filter = DeploymentFilter { rollout: Some(id), state: filter.state, ..DeploymentFilter::default() };
+    let filter = DeploymentFilter {
+        rollout: Some(id),
+        state: filter.state,
+        device: filter.device,
+        code: filter.code,
+        ..DeploymentFilter::default()
+    };
     let found = server.store.deployments(filter, request).await?;
     Ok(Reply(page(found, |row| DeploymentRow {
         id: row.deployment.id,
@@ -315,7 +325,7 @@ async fn open_deployment(
     Ok(open.next().map(|deployment| deployment.id))
 }
 
-async fn known(server: &Server, id: RolloutId) -> Answer<Rollout> {
+pub(super) async fn known(server: &Server, id: RolloutId) -> Answer<Rollout> {
     server.store.rollout(id).await?.ok_or_else(|| Refusal::not_found("rollout"))
 }
 
@@ -324,7 +334,7 @@ fn plan_of(rollout: &Rollout) -> Answer<Plan> {
         .map_err(|_| Refusal::new(ErrorCode::Internal, "The rollout's record cannot be read."))
 }
 
-fn row(rollout: &Rollout) -> Answer<RolloutRow> {
+pub(super) fn row(rollout: &Rollout) -> Answer<RolloutRow> {
     let mut counts = Counts::default();
     for phase in &rollout.phases {
         for state in DeploymentState::ALL {
