@@ -156,3 +156,74 @@ fn next_gate(detail: &RolloutDetail) -> Option<NextGate> {
         gate: rule.gate,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::{Seconds, UnixTime};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A rollout of two phases at 1,000 s; the first one opened at 100 s.
+    fn rollout(state: &str, opened: [Option<u64>; 2]) -> RolloutDetail {
+        let phase = json!({ "devices": 10, "success": 90, "soak": 600, "gate": "continue" });
+        let policy = json!({
+            "phases": [phase, phase], "failure": { "share": 20, "minimum_sample": 5 },
+            "device_timeout": 600, "retries": 0, "link_life": 600,
+        });
+        let counts = [json!({ "succeeded": 7, "queued": 2, "canceled": 1 }), json!({ "queued": 10 })];
+        let phases: Vec<_> = std::iter::zip(opened, counts)
+            .map(|(opened, counts)| {
+                let opened = opened.map(UnixTime::from_secs);
+                json!({ "counts": counts, "not_before": UnixTime::from_secs(500), "opened_at": opened })
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "row": {
+                "id": format!("rol_{}", "1".repeat(32)), "release": format!("rel_{}", "1".repeat(32)),
+                "target": "releases/a", "component": "main", "state": state, "counts": {},
+                "created_at": UnixTime::from_secs(50),
+            },
+            "artifact": format!("art_{}", "1".repeat(32)), "policy": policy, "phases": phases,
+            "server_time": UnixTime::from_secs(1_000),
+        }))
+        .unwrap()
+    }
+
+    fn deployment(state: DeploymentState, phase: u32) -> DeploymentRow {
+        serde_json::from_value(json!({
+            "id": format!("dep_{}", "1".repeat(32)), "rollout": format!("rol_{}", "1".repeat(32)),
+            "device": format!("dev_{}", "1".repeat(32)), "serial": "A1", "phase": phase, "state": state,
+            "attempts": 1, "served_bytes": 0, "total_bytes": 10, "changed_at": UnixTime::from_secs(900),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_reason_is_the_one_to_act_on_first() {
+        use DeploymentState as State;
+        let (running, both) = ([Some(100), None], [Some(100), Some(800)]);
+        for (opened, rollout_state, state, phase, offline, standing, code) in [
+            (running, "running", State::Queued, 1, true, Standing::Waiting, ReasonCode::PhaseNotOpen),
+            (running, "planned", State::Queued, 1, false, Standing::Blocked, ReasonCode::NotStarted),
+            (both, "paused", State::Queued, 1, false, Standing::Blocked, ReasonCode::Paused),
+            (both, "running", State::Queued, 1, true, Standing::Blocked, ReasonCode::Offline),
+            (both, "running", State::Queued, 0, false, Standing::Waiting, ReasonCode::Queued),
+            (both, "running", State::Offered, 0, false, Standing::Waiting, ReasonCode::NoLink),
+            (both, "paused", State::Installing, 0, false, Standing::Working, ReasonCode::AtWork),
+        ] {
+            let detail = rollout(rollout_state, opened);
+            let (found, reason) = reason(&detail, &deployment(state, phase), offline, None);
+            assert_eq!((found, reason.code), (standing, code), "{rollout_state} {state:?}");
+        }
+    }
+
+    #[test]
+    fn a_gate_counts_what_is_judged_and_opens_no_earlier_than_signed() {
+        let gate = next_gate(&rollout("running", [Some(100), None])).unwrap();
+        assert_eq!((gate.phase, gate.confirmed, gate.judged), (1, 7, 9));
+        assert_eq!(gate.not_before, Some(UnixTime::from_secs(100) + Seconds(600)));
+        assert_eq!(next_gate(&rollout("running", [None, None])), None);
+        assert_eq!(next_gate(&rollout("running", [Some(100), Some(800)])), None);
+    }
+}
