@@ -8,6 +8,10 @@ import "./theme/contrast.css";
 import "./words";
 import { createRoot } from "react-dom/client";
 import { Application } from "./app/Application";
+import { platform } from "./platform";
+
+// The host takes its secret out of the address before the router reads it.
+platform();
 
 const root = document.getElementById("root");
 if (root) createRoot(root).render(<Application />);

@@ -2,16 +2,15 @@ import { MantineProvider } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useLayoutEffect } from "react";
+import { useLayoutEffect, useState } from "react";
 import { resolver, theme } from "@/theme/theme";
 import { queries } from "./ask";
 import { useSettings } from "./host";
 import { makeRouter } from "./routes";
 
-const router = makeRouter();
-
 /** The whole application: look, data, routes. */
 export function Application() {
+  const [router] = useState(makeRouter);
   const scheme = useScheme();
   return (
     <MantineProvider theme={theme} cssVariablesResolver={resolver} forceColorScheme={scheme}>

@@ -1,5 +1,6 @@
 import { createHashHistory, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
 import type { DeviceState } from "@/generated/DeviceState";
+import { Failure } from "@/parts/Listing";
 import type { Kind } from "@/platform/needs";
 import { Audit } from "@/screens/Audit";
 import { Device } from "@/screens/Device";
@@ -116,7 +117,12 @@ const routeTree = root.addChildren([
 ]);
 
 /** The routes over the address's hash: filters, order and tabs live there. */
-export const makeRouter = () => createRouter({ history: createHashHistory(), routeTree });
+export const makeRouter = () =>
+  createRouter({
+    history: createHashHistory(),
+    routeTree,
+    defaultErrorComponent: ({ error, reset }) => <Failure error={error} retry={reset} />,
+  });
 
 declare module "@tanstack/react-router" {
   interface Register {

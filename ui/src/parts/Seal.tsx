@@ -42,7 +42,15 @@ export const Seal = ({
   raised?: boolean;
   label: string;
 }) => (
-  <svg className="seal" width={size} height={size} viewBox={raised ? "0 -3 24 27" : "0 0 24 24"} role="img" aria-label={label}>
+  <svg
+    className="seal"
+    width={size}
+    height={size}
+    viewBox={raised ? "0 -3 24 27" : "0 0 24 24"}
+    role={label ? "img" : undefined}
+    aria-label={label || undefined}
+    aria-hidden={label ? undefined : true}
+  >
     {shares(parts.length).map((d, i) => (
       <path
         key={d}

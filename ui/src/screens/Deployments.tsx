@@ -114,12 +114,12 @@ export function Deployments({ detail }: { detail: RolloutDetail }) {
         </div>
       )}
       {!pages.data && !pages.error && <Loading rows={5} />}
-      {pages.data && total === 0 && <Empty>{t("list.nomatch")}</Empty>}
-      {pages.data && total > 0 && (
+      {pages.data && rows.length === 0 && <Empty>{t("list.nomatch")}</Empty>}
+      {rows.length > 0 && (
         <DataGrid
           label={t("rollout.devices")}
           columns={columns}
-          total={Math.min(total, Math.max(rows.length, 1) + (pages.hasNextPage ? 200 : 0))}
+          total={Math.min(total, rows.length + (pages.hasNextPage ? 200 : 0))}
           rowAt={(index) => rows[index]}
           idOf={(row) => row.id}
           onRange={(_, last) => {

@@ -62,7 +62,7 @@ export function Devices() {
         ),
       },
       { id: "serial", head: t("col.device"), width: 120, sort: "serial", cell: (row) => <span className="mono">{row.serial}</span> },
-      { id: "model", head: t("col.model"), width: 72, sort: "model", cell: (row) => row.model },
+      { id: "model", head: t("col.model"), width: 104, sort: "model", cell: (row) => row.model },
       {
         id: "hardware",
         head: t("col.hw"),

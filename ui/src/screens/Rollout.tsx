@@ -149,7 +149,7 @@ function Phases({ detail }: { detail: RolloutDetail }) {
   const at = gate(detail, now);
   const total = detail.policy.phases.reduce((n, phase) => n + phase.devices, 0);
   let done = 0;
-  const template = detail.phases.map((_, i) => (i === (at?.open ?? 0) ? "minmax(360px, 1fr)" : "minmax(112px, 132px)")).join(" ");
+  const template = detail.phases.map((_, i) => (i === (at?.open ?? 0) ? "minmax(360px, 1fr)" : "minmax(112px, 144px)")).join(" ");
   return (
     <section className="panel fixed">
       <div className="phases" style={{ gridTemplateColumns: template }}>

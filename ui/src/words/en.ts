@@ -25,7 +25,7 @@ export const en = {
   "audit.cosigned": "head cosigned by {{who}}",
   "audit.entry": "Entry",
   "audit.export": "Export",
-  "audit.filter": "Person, action or object",
+  "audit.filter": "Who, what, object",
   "audit.loaded": "{{n}} entries loaded",
   "audit.none": "Nothing has been recorded yet.",
   "audit.reason": "Reason",

@@ -1,4 +1,5 @@
 import type { HostEvent } from "@/generated/HostEvent";
+import { fan } from "../fan";
 import { CallError, type Name, type Request, type Response } from "../platform";
 
 /** One of the bridge's two origins: its session, its commands, its events. */
@@ -35,10 +36,10 @@ export function bridge(): Bridge {
     sessionStorage.setItem(stored, bearer ?? "");
     return bearer ?? "";
   })();
-  const send = async (method: string, path: string, body?: BodyInit, signal?: AbortSignal, type = "application/json") => {
+  const send = async (method: string, path: string, body?: BodyInit, type = "application/json") => {
     const headers: Record<string, string> = { authorization: `Bearer ${await session}` };
     if (body !== undefined) headers["content-type"] = type;
-    return fetch(path, { method, headers, body, signal });
+    return fetch(path, { method, headers, body });
   };
   const answer = async (sent: Promise<globalThis.Response>) => {
     const got = await sent.catch(() => {
@@ -50,26 +51,17 @@ export function bridge(): Bridge {
   };
   return {
     call: (name, request) => answer(send("POST", `/rpc/${name}`, JSON.stringify(request))),
-    events(listener) {
-      const stop = new AbortController();
-      void follow((signal) => send("GET", "/events", undefined, signal), listener, stop.signal);
-      return () => stop.abort();
-    },
-    put: async (file) =>
-      (await answer(send("PUT", `/files/${encodeURIComponent(file.name)}`, file, undefined, "application/octet-stream"))).path,
+    events: fan((tell) => void follow(() => send("GET", "/events"), tell)),
+    put: async (file) => (await answer(send("PUT", `/files/${encodeURIComponent(file.name)}`, file, "application/octet-stream"))).path,
     place: async (name) => (await answer(send("POST", `/files/${encodeURIComponent(name)}`))).path,
   };
 }
 
 /** Reads one batch a line, and comes back after a break. */
-async function follow(
-  open: (signal: AbortSignal) => Promise<globalThis.Response>,
-  listener: (batch: HostEvent[]) => void,
-  signal: AbortSignal,
-) {
-  for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 10_000)) {
+async function follow(open: () => Promise<globalThis.Response>, listener: (batch: HostEvent[]) => void) {
+  for (let pause = 500; ; pause = Math.min(pause * 2, 10_000)) {
     try {
-      const reader = (await open(signal)).body?.pipeThrough(new TextDecoderStream()).getReader();
+      const reader = (await open()).body?.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = ""; reader; ) {
         const { done, value } = await reader.read();
         if (done) break;
@@ -79,7 +71,7 @@ async function follow(
         pause = 500;
       }
     } catch {
-      if (signal.aborted) return;
+      // A break is said below, and mended by the next turn.
     }
     listener([
       {

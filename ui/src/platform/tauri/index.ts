@@ -1,5 +1,6 @@
 import { Channel, invoke } from "@tauri-apps/api/core";
 import type { HostEvent } from "@/generated/HostEvent";
+import { fan } from "../fan";
 import { CallError, type Platform } from "../platform";
 import { views } from "../views";
 
@@ -19,20 +20,11 @@ export function tauri(): Platform {
       throw new CallError(said.code ?? "internal", said.message ?? "the host refused", said.hint);
     }
   };
-  const listeners = new Set<(batch: HostEvent[]) => void>();
-  let subscribed = false;
-  const events: Platform["events"] = (listener) => {
-    listeners.add(listener);
-    if (!subscribed) {
-      subscribed = true;
-      const channel = new Channel<HostEvent[]>();
-      channel.onmessage = (batch) => {
-        for (const one of listeners) one(batch);
-      };
-      void ask("subscribe", { channel });
-    }
-    return () => listeners.delete(listener);
-  };
+  const events = fan((tell) => {
+    const channel = new Channel<HostEvent[]>();
+    channel.onmessage = tell;
+    void ask("subscribe", { channel });
+  });
   return {
     name: "tauri",
     call: views((name, request) => ask("rpc", { name, request }), events),
