@@ -121,7 +121,9 @@ export const makeRouter = () =>
   createRouter({
     history: createHashHistory(),
     routeTree,
-    defaultErrorComponent: ({ error, reset }) => <Failure error={error} retry={reset} />,
+    defaultErrorComponent: ({ error, reset }) => (
+      <Failure error={error instanceof Error ? error : new Error(String(error))} retry={reset} />
+    ),
   });
 
 declare module "@tanstack/react-router" {
