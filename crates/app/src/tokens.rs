@@ -147,7 +147,7 @@ fn role(text: &str) -> Result<KeyRole, Error> {
 }
 
 fn unhex(text: &str) -> Result<Vec<u8>, Error> {
-    let digits = text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let digits = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let byte = |at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     (0..text.len()).step_by(2).map(byte).collect::<Option<_>>().filter(|_| digits).ok_or_else(|| {
         Error::new(ErrorCode::InvalidRequest, format!("`{text}` names no key in a token"))
