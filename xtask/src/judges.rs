@@ -31,6 +31,7 @@ const JUDGES: &[Judge] = &[
     Judge { script: "cose_judge.py", input: Input::WrittenBy("emit_cose") },
     Judge { script: "mcuboot_judge.py", input: Input::Program("inspect_container") },
     Judge { script: "otap_judge.py", input: Input::WrittenBy("emit_otap") },
+    Judge { script: "smp_judge.py", input: Input::Program("bench_smp") },
     Judge { script: "tuf_client_judge.py", input: Input::Program("tuf_client") },
     Judge { script: "tuf_judge.py", input: Input::WrittenBy("emit_tuf") },
     Judge { script: "x509_judge.py", input: Input::WrittenBy("emit_pki") },

@@ -24,6 +24,7 @@ cargo xtask COMMAND
   test [FILTER]    everything that must hold before a change lands; with FILTER,
                    only the tests whose name contains it
   tidy             the rules that no compiler checks: who imports whom, sizes, names, links
+  faults [RUNS]    pull cables and cut power on the service bench, by 10000 seeds
   bench [--quick]  measure against the goals
   fuzz [TARGET [SECONDS]]
                    feed one target of `fuzz/`, or each, for 20 minutes or so many seconds
@@ -51,6 +52,8 @@ fn run(args: &[String]) -> Result<()> {
         ("test", []) => suite::all(&Workspace::load()?),
         ("test", [filter]) => suite::filtered(&Workspace::load()?, filter),
         ("tidy", []) => tidy::run(&Workspace::load()?),
+        ("faults", []) => faults("10000"),
+        ("faults", [runs]) => faults(runs),
         ("bench", []) => bench::run(&Workspace::load()?, false),
         ("bench", [quick]) if quick == "--quick" => bench::run(&Workspace::load()?, true),
         ("fuzz", []) => fuzz::run(&Workspace::load()?, None, None),
@@ -64,6 +67,13 @@ fn run(args: &[String]) -> Result<()> {
         }
         _ => bail!("cannot do `{}`\n\n{USAGE}", args.join(" ")),
     }
+}
+
+/// The faults of the service bench, by so many seeds; `cargo xtask test` tries a few hundred.
+fn faults(runs: &str) -> Result<()> {
+    let mut command = process::cargo(&["test", "--package", "fleetseal-bench", "--test", "bench", "faults"]);
+    command.args(["--", "--nocapture"]).env("FLEETSEAL_FAULT_RUNS", runs);
+    process::run(command)
 }
 
 /// Builds the programs for release and becomes `fleetseal demo ARGS`. Everything said on the way

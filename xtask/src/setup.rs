@@ -60,6 +60,25 @@ const NEEDS: &[Need] = &[
         dnf: "softhsm",
         brew: "softhsm",
     },
+    // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || test -e /lib/ld-linux.so.2"],
+        apt: "libc6-i386",
+        dnf: "glibc.i686",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &[
+            "sh",
+            "-c",
+            "test $(uname) != Linux || test -e /usr/lib32/libgcc_s.so.1 -o -e /usr/lib/libgcc_s.so.1",
+        ],
+        apt: "lib32gcc-s1",
+        dnf: "libgcc.i686",
+        brew: "",
+    },
 ];
 
 /// Makes the machine ready. Where everything is there already, this is quick and changes nothing.

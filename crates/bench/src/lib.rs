@@ -7,6 +7,7 @@ mod driver;
 mod image;
 mod place;
 mod port;
+mod serial;
 pub mod smp;
 pub mod visit;
 
@@ -14,4 +15,5 @@ pub use driver::{Driver, Inventory, Mode, SmpDriver};
 pub use image::{Image, ImageError};
 pub use place::{Locator, Place, Sighting};
 pub use port::Port;
+pub use serial::{SerialLocator, SerialPort};
 pub use visit::Visit;

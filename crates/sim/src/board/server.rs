@@ -60,7 +60,7 @@ mod image_result {
 /// Results of the file group (Zephyr, `fs_mgmt.h`).
 mod fs_result {
     pub(super) const FILE_NOT_FOUND: u64 = 3;
-    pub(super) const OFFSET_NOT_VALID: u64 = 7;
+    pub(super) const OFFSET_NOT_VALID: u64 = 11;
 }
 
 /// The first piece of an upload has the whole header of the image.
