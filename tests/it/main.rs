@@ -1,6 +1,7 @@
 //! The real programs, `fleetseal` and `fleetseal-agent`, as processes on loopback.
 
 mod by_hand;
+mod ceremony;
 mod crash;
 mod demo;
 mod device;

@@ -191,7 +191,12 @@ table! { App:
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
     DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done, Consent;
 
-    ReleasePropose "release.propose" RELEASE, ProposeArtifact => ReleaseDetail;
+    ModelList "model.list" Access::Member, Nothing => Page<DeviceModel>;
+    ModelPut "model.put" RELEASE, DeviceModel => DeviceModel;
+
+    ReleaseCheck "release.check" RELEASE, ProposeRelease => Checks;
+    ReleasePropose "release.propose" RELEASE, ProposeRelease => ReleaseDetail;
+    ReleaseRepropose "release.repropose" RELEASE, ReleaseName => ReleaseDetail;
     ReleaseList "release.list" Access::Member, PageRequest => Page<ReleaseRow>;
     ReleaseShow "release.show" Access::Member, ReleaseName => ReleaseDetail;
     ReleaseReview "release.review" RELEASE, ReviewRelease => ReleaseDetail;

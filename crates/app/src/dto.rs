@@ -14,8 +14,8 @@ mod watch;
 pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
-    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceRow, Enrolment, FleetOverview, FleetSummary,
-    LinkRow, Page, PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow,
+    AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceModel, DeviceRow, Enrolment, FleetOverview,
+    FleetSummary, LinkRow, Page, PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow,
     SignatureRequest, TimelineEntry,
 };
 pub use release::*;
@@ -43,6 +43,10 @@ pub struct Preview {
     pub summary: String,
     /// What it would touch: what, and how many.
     pub effects: Vec<Effect>,
+    /// What a person types to confirm it, where a yes is too little.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub type_to_confirm: Option<String>,
     /// Hand this back to commit. It is refused once the world has moved.
     pub token: String,
 }

@@ -4,6 +4,7 @@
 //! the operator API over mutual TLS, the embedded backend included. What the backend says is only
 //! ever reported or checked, never believed: see the design's *What a desktop must not believe*.
 
+mod check;
 mod client;
 pub mod command;
 pub mod demo;
@@ -19,6 +20,7 @@ mod job;
 mod link;
 mod memory;
 mod plan;
+mod proposal;
 mod release;
 mod request;
 mod rollout;

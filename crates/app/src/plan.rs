@@ -4,8 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use envelope::{
-    Identity, KemPublicKey, Proof, PublicKey, RevocationList, SealedArtifact, Verified, otap::Header, sha256,
-    tuf::TargetCustom,
+    Identity, KemPublicKey, Proof, PublicKey, RevocationList, SealedArtifact, Verified,
+    otap::Header,
+    sha256,
+    tuf::{TargetCustom, TargetsView},
 };
 use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
 use protocol::{
@@ -65,9 +67,10 @@ impl App {
         let session = self.session().await?;
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
-        let target = self.planned_target(&trust, &release)?;
+        let target = self.planned_target(&trust, &release, request.target.as_ref())?;
         let revoked = self.revoked(&trust).await?;
-        let (devices, mut excluded) = self.eligible(request, &target, revoked.as_deref()).await?;
+        let (devices, mut excluded) =
+            self.eligible(request, &target, revoked.as_deref(), &trust.targets).await?;
 
         let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))?;
         let policy = Policy {
@@ -117,12 +120,21 @@ impl App {
         &self,
         trust: &Trust,
         release: &ReleaseDetail,
+        target: Option<&TargetName>,
     ) -> Result<PlannedTarget, Error> {
-        let [artifact] = release.artifacts.as_slice() else {
+        let artifact = match (target, release.artifacts.as_slice()) {
+            (None, [artifact]) => Some(artifact),
+            (None, _) => None,
+            (Some(target), artifacts) => artifacts.iter().find(|artifact| artifact.target == *target),
+        };
+        let Some(artifact) = artifact else {
+            let names: Vec<_> = release.artifacts.iter().map(|artifact| artifact.target.as_str()).collect();
             return Err(Error::new(
                 ErrorCode::InvalidRequest,
-                "the release does not consist of one artifact",
-            ));
+                "say which artifact of the release this brings",
+            )
+            .detail(format!("it has {}", names.join(", ")))
+            .hint("name it with --target"));
         };
         let missing = || {
             Error::new(ErrorCode::PreconditionFailed, format!("{} is not published", artifact.target))
@@ -174,6 +186,7 @@ impl App {
         request: &PlanRollout,
         target: &PlannedTarget,
         revoked: Option<&RevocationList>,
+        targets: &TargetsView,
     ) -> Result<(Vec<Eligible>, BTreeMap<ExclusionReason, Vec<DeviceId>>), Error> {
         let session = self.session().await?;
         let mut eligible = Vec::new();
@@ -188,7 +201,7 @@ impl App {
                 if !request.devices.is_empty() && !request.devices.contains(&row.id) {
                     continue;
                 }
-                match self.judge(&row, target).await? {
+                match self.judge(&row, target, targets).await? {
                     // Whatever the backend's own record says by now.
                     Ok(device) if revoked.is_some_and(|list| list.revokes(&device.identity.spki)) => {
                         excluded.entry(ExclusionReason::NotActive).or_default().push(row.id);
@@ -208,6 +221,7 @@ impl App {
         &self,
         row: &DeviceRow,
         target: &PlannedTarget,
+        targets: &TargetsView,
     ) -> Result<Result<Eligible, ExclusionReason>, Error> {
         if row.state != DeviceState::Active {
             return Ok(Err(ExclusionReason::NotActive));
@@ -219,6 +233,11 @@ impl App {
         let running = row.components.iter().find(|part| part.component == custom.component);
         if running.is_some_and(|part| part.version >= custom.version) {
             return Ok(Err(ExclusionReason::UpToDate));
+        }
+        let (revision, version) = (&row.hardware_revision, running.map(|part| &part.version));
+        let between = targets.must_pass(&custom.model, revision, &custom.component, version, &custom.version);
+        if between.is_some() {
+            return Ok(Err(ExclusionReason::MustPassFirst));
         }
         let session = self.session().await?;
         if self.unlocked().is_ok()

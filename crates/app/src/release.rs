@@ -2,7 +2,7 @@
 //! once, published, withdrawn.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs::File,
     io::{Read as _, Seek as _},
     path::Path,
@@ -15,24 +15,26 @@ use envelope::{
     sha256,
     tuf::{Hashes, Signed, TargetCustom, TargetFile, Targets},
 };
-use model::{ArtifactId, Digest, ReleaseId, TargetName};
+use model::{ArtifactId, Digest, ModelName, ReleaseId};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, Page, PageRequest, PostReview, ProposeRelease, Purpose, ReleaseArtifact,
-        ReleaseDetail, ReleaseRow, UploadSealed, Verdict, WithdrawRelease, path,
+        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, Purpose, ReleaseArtifact,
+        ReleaseDetail, ReleaseRow, RolloutRow, UploadSealed, Verdict, WithdrawRelease, path,
     },
 };
 use vault::KeyRole;
 
 use crate::{
     App, Error,
+    check::rises,
     command::{
-        Handle, ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview,
-        ReleaseSeal, ReleaseShow, ReleaseWithdraw, ReleaseWithdrawPreview,
+        Handle, ReleaseList, ReleasePublish, ReleasePublishPreview, ReleaseReview, ReleaseSeal, ReleaseShow,
+        ReleaseWithdraw, ReleaseWithdrawPreview,
     },
     desk::Session,
-    dto::{Commit, Effect, Preview, ProposeArtifact, ReleaseName, ReviewRelease, SealRelease},
+    device::Query,
+    dto::{Commit, Effect, ListDevices, Preview, ReleaseName, ReviewRelease, SealRelease},
     sealing::{SealedFile, seal_file},
     trust::{Trust, untrusted},
     vaults::blocking,
@@ -49,44 +51,6 @@ impl Handle<ReleaseList> for App {
 impl Handle<ReleaseShow> for App {
     async fn handle(&self, request: ReleaseName) -> Result<ReleaseDetail, Error> {
         self.session().await?.client.get(&path::release(request.release)).await
-    }
-}
-
-impl Handle<ReleasePropose> for App {
-    async fn handle(&self, request: ProposeArtifact) -> Result<ReleaseDetail, Error> {
-        let session = self.session().await?;
-        let trust = self.trust().await?;
-        let file = request.file.clone();
-        let (digest, length) = blocking(move || inspect(Path::new(&file))).await?;
-        let id = ReleaseId::random(&mut SystemRandom);
-        let target = target_name(&request)?;
-        let artifact = ReleaseArtifact {
-            target: target.clone(),
-            digest,
-            length,
-            model: request.model,
-            hardware_revisions: request.hardware_revisions,
-            component: request.component,
-            version: request.version.clone(),
-            security_counter: request.security_counter,
-            installer: request.installer,
-        };
-        let requires = request.requires.into_iter().collect();
-        let mut targets = current(&trust)?.next(self.now());
-        let file = target_file(&artifact, id, requires);
-        check_rises(&targets, &target, file.custom.as_ref().expect("an artifact says what it is for"))?;
-        targets.targets.insert(target, file);
-        let signed = Signed::new(targets).map_err(untrusted)?;
-        let proposal = ProposeRelease {
-            id,
-            version: request.version,
-            notes: request.notes,
-            artifacts: vec![artifact],
-            targets: Base64(signed.signing_bytes().to_vec()),
-            expires_at: None,
-            draft: false,
-        };
-        session.client.post(path::RELEASES, &proposal).await
     }
 }
 
@@ -112,12 +76,6 @@ impl Handle<ReleaseSeal> for App {
         let vault = self.unlocked()?;
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
-        let [artifact] = release.artifacts.as_slice() else {
-            return Err(Error::new(
-                ErrorCode::InvalidRequest,
-                "the release does not consist of one artifact",
-            ));
-        };
         let key = ContentKey::generate(&mut SystemRandom);
         let dir = self.workspace().dir().to_owned();
         let file = request.file.clone();
@@ -129,12 +87,12 @@ impl Handle<ReleaseSeal> for App {
         })
         .await?;
         let SealedFile { plaintext, header, segments } = sealed;
-        if plaintext != artifact.digest {
+        if !release.artifacts.iter().any(|artifact| artifact.digest == plaintext) {
             return Err(Error::new(
                 ErrorCode::InvalidArtifact,
                 format!("`{}` is not what was proposed", request.file),
             )
-            .detail(format!("its SHA-256 is {plaintext}, the release's is {}", artifact.digest)));
+            .detail(format!("its SHA-256 is {plaintext}")));
         }
         let now = self.now();
         let record =
@@ -156,15 +114,27 @@ impl Handle<ReleasePublishPreview> for App {
     async fn handle(&self, request: ReleaseName) -> Result<Preview, Error> {
         let release: ReleaseDetail =
             self.session().await?.client.get(&path::release(request.release)).await?;
-        let devices = self.summary().await?.devices.active;
-        Ok(preview(
-            format!("publish {} as targets version {}", release.row.version, release.targets_version),
-            vec![
-                effect("devices see it, and none installs it until a rollout starts", devices.into()),
-                effect("artifacts become installable", release.artifacts.len() as u64),
-            ],
-            &(release.row.state, release.targets_version, release.row.signatures),
-        ))
+        let mut effects = Vec::new();
+        let models: BTreeSet<_> = release.artifacts.iter().map(|artifact| &artifact.model).collect();
+        for model in models {
+            let devices = self.devices_of(model).await?;
+            effects.push(effect(
+                &format!("devices of {model} see it; none installs it until a rollout starts"),
+                devices,
+            ));
+        }
+        effects.push(effect("artifacts become installable", release.artifacts.len() as u64));
+        effects.push(effect("the version that the targets metadata becomes", release.targets_version));
+        effects.push(effect("of the signatures that it takes are there", release.row.signatures.into()));
+        let world = (release.row.state, release.targets_version, release.row.signatures);
+        Ok(Preview {
+            type_to_confirm: Some(release.row.version.to_string()),
+            ..preview(
+                format!("publish {}, with a new snapshot and timestamp", release.row.version),
+                effects,
+                &world,
+            )
+        })
     }
 }
 
@@ -178,16 +148,25 @@ impl Handle<ReleasePublish> for App {
 
 impl Handle<ReleaseWithdrawPreview> for App {
     async fn handle(&self, request: ReleaseName) -> Result<Preview, Error> {
-        let release: ReleaseDetail =
-            self.session().await?.client.get(&path::release(request.release)).await?;
-        Ok(preview(
-            format!(
-                "withdraw {}: nothing offers it any more, and no device begins to install it",
-                release.row.version
-            ),
-            vec![effect("artifacts are taken out of the metadata", release.artifacts.len() as u64)],
-            &(release.row.state, release.targets_version),
-        ))
+        let session = self.session().await?;
+        let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
+        let rollouts: Page<RolloutRow> =
+            session.client.query(path::ROLLOUTS, &PageRequest::default()).await?;
+        let open = rollouts.rows.iter().filter(|row| row.release == request.release && !row.state.ended());
+        let threshold = u64::from(release.row.threshold);
+        let effects = vec![
+            effect("artifacts are taken out of the metadata", release.artifacts.len() as u64),
+            effect("rollouts stop offering it at once", open.count() as u64),
+            effect("key holders must sign before devices learn of it", threshold),
+        ];
+        Ok(Preview {
+            type_to_confirm: Some(release.row.version.to_string()),
+            ..preview(
+                format!("withdraw {}: no device begins to install it any more", release.row.version),
+                effects,
+                &(release.row.state, release.targets_version),
+            )
+        })
     }
 }
 
@@ -208,6 +187,26 @@ impl Handle<ReleaseWithdraw> for App {
             WithdrawRelease { targets: Base64(signed.signing_bytes().to_vec()), reason: String::new() };
         let withdrawn: ReleaseDetail = session.client.post(&path::withdraw(id), &withdrawal).await?;
         Ok(withdrawn)
+    }
+}
+
+impl App {
+    /// How many devices of this model are active, as the backend reports.
+    async fn devices_of(&self, model: &ModelName) -> Result<u64, Error> {
+        let session = self.session().await?;
+        let mut list = ListDevices::default();
+        list.filter.model = Some(model.clone());
+        list.page.limit = Some(500);
+        let mut count = 0;
+        loop {
+            let page: Page<DeviceRow> =
+                session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
+            count += page.rows.iter().filter(|row| row.state == DeviceState::Active).count() as u64;
+            match page.next {
+                Some(after) => list.page.after = Some(after),
+                None => return Ok(count),
+            }
+        }
     }
 }
 
@@ -250,72 +249,38 @@ pub(crate) fn check_purpose(purpose: Purpose, checked: &Checked) -> Result<(), E
             return Err(refused("it changes targets that are not part of this release"));
         };
         if adds {
-            check_rises(now, name, custom)?;
+            rises(now, name, custom)?;
         }
     }
     Ok(())
 }
 
-/// Version and security counter must not fall behind what is already out for this model and component.
-fn check_rises(targets: &Targets, name: &TargetName, custom: &TargetCustom) -> Result<(), Error> {
-    let others = targets.targets.iter().filter(|(other, _)| *other != name).filter_map(|(_, file)| {
-        file.custom
-            .as_ref()
-            .filter(|other| other.model == custom.model && other.component == custom.component)
-    });
-    for other in others {
-        if other.version >= custom.version {
-            return Err(Error::new(ErrorCode::InvalidArtifact, "the version does not rise")
-                .detail(format!("{} {} is out already", other.component, other.version))
-                .hint("devices never go back: to undo a release, release its predecessor under a higher version"));
-        }
-        if other.security_counter > custom.security_counter {
-            return Err(Error::new(ErrorCode::InvalidArtifact, "the security counter falls")
-                .detail(format!("{} has counter {}", other.version, other.security_counter)));
-        }
-    }
-    Ok(())
-}
-
-fn target_file(
-    artifact: &ReleaseArtifact,
-    release: ReleaseId,
-    requires: BTreeMap<model::Component, model::Version>,
-) -> TargetFile {
+/// An artifact's entry in the targets.
+pub(crate) fn target_file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
     TargetFile {
         length: artifact.length,
         hashes: Hashes { sha256: artifact.digest },
-        custom: Some(TargetCustom {
-            model: artifact.model.clone(),
-            hardware_revisions: artifact.hardware_revisions.clone(),
-            component: artifact.component.clone(),
-            version: artifact.version.clone(),
-            security_counter: artifact.security_counter,
-            installer: artifact.installer.clone(),
-            release,
-            requires,
-        }),
+        custom: Some(custom(artifact, release)),
     }
 }
 
-fn target_name(request: &ProposeArtifact) -> Result<TargetName, Error> {
-    format!("{}/{}/{}", request.model, request.component, request.version)
-        .parse()
-        .map_err(|source| Error::because(ErrorCode::InvalidRequest, "the target cannot be named", source))
-}
-
-/// Digest and length of a file to be released, after a look at what it is.
-fn inspect(path: &Path) -> Result<(Digest, u64), Error> {
-    let failed = |source: std::io::Error| Error::file("read", path, &source);
-    let mut file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length == 0 {
-        return Err(Error::new(ErrorCode::InvalidArtifact, format!("`{}` is empty", path.display())));
+/// What is signed of an artifact beside its length and digest.
+pub(crate) fn custom(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetCustom {
+    TargetCustom {
+        model: artifact.model.clone(),
+        hardware_revisions: artifact.hardware_revisions.clone(),
+        component: artifact.component.clone(),
+        version: artifact.version.clone(),
+        security_counter: artifact.security_counter,
+        installer: artifact.installer.clone(),
+        release,
+        requires: artifact.requires.clone(),
+        must_pass: artifact.must_pass,
     }
-    Ok((hash_file(&mut file).map_err(|error| error.detail(path.display().to_string()))?, length))
 }
 
-fn hash_file(file: &mut File) -> Result<Digest, Error> {
+/// The SHA-256 of all of a file, which is at its start again afterwards.
+pub(crate) fn hash_file(file: &mut File) -> Result<Digest, Error> {
     let failed = |source: std::io::Error| Error::internal("a file could not be read", source);
     file.rewind().map_err(failed)?;
     let mut hash = Sha256::new();
@@ -364,7 +329,7 @@ async fn upload(session: &Session, file: File, length: u64, digest: Digest) -> R
 /// A preview whose token is the digest of what it depends on.
 pub(crate) fn preview(summary: String, effects: Vec<Effect>, world: &impl serde::Serialize) -> Preview {
     let world = serde_json::to_vec(&(&summary, &effects, world)).unwrap_or_default();
-    Preview { summary, effects, token: sha256(&world).to_string() }
+    Preview { summary, effects, type_to_confirm: None, token: sha256(&world).to_string() }
 }
 
 pub(crate) fn effect(effect: &str, count: u64) -> Effect {

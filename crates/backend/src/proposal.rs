@@ -19,15 +19,13 @@ pub(crate) fn adds(
     release: ReleaseId,
     artifacts: &[ReleaseArtifact],
 ) -> Answer<()> {
-    let proposed = parse(payload)?;
     let mut expected = present.targets.clone();
     for artifact in artifacts {
-        let file = file(artifact, release, proposed.get(&artifact.target));
-        if expected.insert(artifact.target.clone(), file).is_some() {
+        if expected.insert(artifact.target.clone(), file(artifact, release)).is_some() {
             return Err(refused("A target of this name is in force already.").with(&artifact.target));
         }
     }
-    holds(&proposed, &expected)
+    holds(&parse(payload)?, &expected)
 }
 
 /// Whether `payload` takes exactly these artifacts out of what is in force.
@@ -57,9 +55,8 @@ fn holds(
     }
 }
 
-/// The entry of an artifact. What it needs of a device stands in the metadata alone.
-fn file(artifact: &ReleaseArtifact, release: ReleaseId, proposed: Option<&TargetFile>) -> TargetFile {
-    let custom = proposed.and_then(|file| file.custom.as_ref());
+/// The entry of an artifact.
+fn file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
     TargetFile {
         length: artifact.length,
         hashes: Hashes { sha256: artifact.digest },
@@ -71,7 +68,8 @@ fn file(artifact: &ReleaseArtifact, release: ReleaseId, proposed: Option<&Target
             security_counter: artifact.security_counter,
             installer: artifact.installer.clone(),
             release,
-            requires: custom.map(|custom| custom.requires.clone()).unwrap_or_default(),
+            requires: artifact.requires.clone(),
+            must_pass: artifact.must_pass,
         }),
     }
 }

@@ -61,6 +61,9 @@ operations! {
     PublishMetadata = "publish_metadata", &[Admin, ReleaseManager];
     RenewSnapshot = "renew_snapshot", &[Admin];
 
+    ReadModels = "read_models", EVERYBODY;
+    PutModel = "put_model", &[Admin, ReleaseManager];
+
     ReadRequests = "read_requests", EVERYBODY;
     MakeRequest = "make_request", &[Admin, ReleaseManager];
     SignRequest = "sign_request", &[Admin, ReleaseManager];

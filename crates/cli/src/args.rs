@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{demo, desk, device, fleet, link, release, request, rollout, serve, sim, vault};
+use crate::{demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
 
 /// Secure updates for industrial devices.
 ///
@@ -46,6 +46,9 @@ pub(crate) enum Area {
     /// Devices and their certificates
     #[command(subcommand)]
     Device(device::Verb),
+    /// Models: what releases for them are checked against
+    #[command(subcommand)]
+    Model(model::Verb),
     /// Releases: propose, review, sign, seal, publish
     #[command(subcommand)]
     Release(release::Verb),

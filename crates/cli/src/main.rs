@@ -6,6 +6,7 @@ mod desk;
 mod device;
 mod fleet;
 mod link;
+mod model;
 mod output;
 mod parse;
 mod passphrase;
@@ -48,6 +49,7 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Vault(verb) => vault::run(&open()?, verb).await,
         Area::Fleet(verb) => fleet::run(&open()?, verb).await,
         Area::Device(verb) => device::run(&open()?, verb).await,
+        Area::Model(verb) => model::run(&open()?, verb).await,
         Area::Release(verb) => release::run(&open()?, verb).await,
         Area::Request(verb) => request::run(&open()?, verb).await,
         Area::Rollout(verb) => rollout::run(&open()?, verb).await,
@@ -101,7 +103,12 @@ impl Session<'_> {
     /// Shows what a dangerous command would do, and asks.
     fn confirm(&self, preview: &app::dto::Preview) -> Result<(), Error> {
         self.output.preview(preview);
-        if self.yes || passphrase::confirm("Go ahead?") {
+        let agreed = match &preview.type_to_confirm {
+            _ if self.yes => true,
+            Some(text) => passphrase::typed(text),
+            None => passphrase::confirm("Go ahead?"),
+        };
+        if agreed {
             return Ok(());
         }
         Err(Error::new(app::ErrorCode::Canceled, "nothing was done").hint("repeat it with --yes to go ahead"))

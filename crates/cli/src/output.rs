@@ -146,6 +146,10 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::InvalidArtifact
         | E::InvalidPolicy
         | E::OtherContent
+        | E::UnknownModel
+        | E::SlotTooSmall
+        | E::VersionNotRising
+        | E::CounterFalls
         | E::TooLarge
         | E::RangeUnsatisfiable => 6,
         E::Untrusted | E::VaultUntrusted => 7,

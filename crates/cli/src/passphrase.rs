@@ -56,6 +56,17 @@ pub(crate) fn read_fd(fd: i32) -> Result<Secret, Error> {
     Ok(Secret::from(text.to_string()))
 }
 
+/// Whether a person types this very text; without a terminal, no.
+pub(crate) fn typed(text: &str) -> bool {
+    if !io::stdin().is_terminal() {
+        return false;
+    }
+    let mut err = io::stderr();
+    let mut answer = String::new();
+    let asked = write!(err, "Type {text} to go ahead: ").and_then(|()| err.flush());
+    asked.is_ok() && io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == text
+}
+
 fn from_fd(fd: i32) -> Result<Secret, Error> {
     let file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable(fd))?;
     let mut line = Zeroizing::new(String::new());

@@ -3,14 +3,19 @@ use std::path::PathBuf;
 use app::{
     Error, ErrorCode,
     command::{
-        ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseReview, ReleaseSeal,
-        ReleaseShow, ReleaseWithdraw, ReleaseWithdrawPreview,
+        ReleaseCheck, ReleaseList, ReleasePropose, ReleasePublish, ReleasePublishPreview, ReleaseRepropose,
+        ReleaseReview, ReleaseSeal, ReleaseShow, ReleaseWithdraw, ReleaseWithdrawPreview,
     },
-    dto::{Commit, PageRequest, ProposeArtifact, ReleaseDetail, ReleaseName, ReviewRelease, SealRelease},
+    dto::{
+        Check, Commit, Outcome, PageRequest, ProposeArtifact, ProposeRelease, ReleaseDetail, ReleaseName,
+        ReviewRelease, SealRelease,
+    },
     model::{
-        Component, HardwareRevision, InstallerName, ModelName, ReleaseId, RequestId, SecurityCounter, Version,
+        Component, HardwareRevision, InstallerName, ModelName, ReleaseId, RequestId, Seconds,
+        SecurityCounter, Version,
     },
     protocol::operator::Verdict,
+    read_json,
 };
 use clap::Subcommand;
 
@@ -18,13 +23,19 @@ use crate::{Session, output::table, request};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Propose a release that consists of one file
+    /// Propose a release: one file, or with --from several as a JSON file lists them
+    #[command(group = clap::ArgGroup::new("files").required(true))]
     Propose {
         /// The file
-        file: PathBuf,
+        #[arg(group = "files", requires = "model")]
+        file: Option<PathBuf>,
+        /// A JSON file: `{"version", "notes", "artifacts": [{"file", "model", "hardware_revisions",
+        /// "component", "version", "security_counter", "installer", "requires", "must_pass"}]}`
+        #[arg(long, group = "files", conflicts_with_all = ["model", "release-version"], value_name = "FILE")]
+        from: Option<PathBuf>,
         /// For which model
         #[arg(long)]
-        model: ModelName,
+        model: Option<ModelName>,
         /// For which revisions of its hardware; once for each
         #[arg(long = "hardware-revision", default_value = "1")]
         hardware_revisions: Vec<HardwareRevision>,
@@ -32,8 +43,13 @@ pub(crate) enum Verb {
         #[arg(long, default_value = "main")]
         component: Component,
         /// Its version (SemVer)
-        #[arg(id = "release-version", long = "release-version", value_name = "VERSION")]
-        version: Version,
+        #[arg(
+            id = "release-version",
+            long = "release-version",
+            value_name = "VERSION",
+            required_unless_present = "from"
+        )]
+        version: Option<Version>,
         /// Its security counter: devices never go below it again
         #[arg(long, default_value = "0")]
         security_counter: u32,
@@ -43,9 +59,26 @@ pub(crate) enum Verb {
         /// What another component must run at least: COMPONENT=VERSION
         #[arg(long = "requires", value_parser = requirement)]
         requires: Vec<(Component, Version)>,
+        /// No device may jump over this release
+        #[arg(long)]
+        must_pass: bool,
         /// What changed
         #[arg(long, default_value = "")]
         notes: String,
+        /// Put it down as a draft: nobody is asked to sign it yet
+        #[arg(long)]
+        draft: bool,
+        /// How many days it may wait for signatures, up to 60 [default: 14]
+        #[arg(long, value_name = "DAYS")]
+        sign_within: Option<u32>,
+        /// Only check it, and propose nothing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Propose a release anew, on top of what is in force by now: a draft, or one that was overtaken
+    Repropose {
+        /// Its id
+        release: ReleaseId,
     },
     /// List releases
     List,
@@ -115,6 +148,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     match verb {
         Verb::Propose {
             file,
+            from,
             model,
             hardware_revisions,
             component,
@@ -122,20 +156,59 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             security_counter,
             installer,
             requires,
+            must_pass,
             notes,
+            draft,
+            sign_within,
+            check,
         } => {
-            let request = ProposeArtifact {
-                file: file.display().to_string(),
-                model,
-                hardware_revisions,
-                component,
-                version,
-                security_counter: SecurityCounter(security_counter),
-                installer,
-                requires,
-                notes,
+            let mut request = match (from, file, model, version) {
+                (Some(from), ..) => read_json::<ProposeRelease>(&from)?,
+                (None, Some(file), Some(model), Some(version)) => {
+                    let artifact = ProposeArtifact {
+                        file: file.display().to_string(),
+                        model,
+                        hardware_revisions,
+                        component,
+                        version: version.clone(),
+                        security_counter: SecurityCounter(security_counter),
+                        installer,
+                        requires,
+                        must_pass,
+                    };
+                    ProposeRelease {
+                        version,
+                        artifacts: vec![artifact],
+                        notes,
+                        draft: false,
+                        sign_within: None,
+                    }
+                }
+                _ => {
+                    return Err(Error::new(
+                        ErrorCode::InvalidRequest,
+                        "say what is proposed: a file, its --model and its --release-version",
+                    ));
+                }
             };
+            request.draft |= draft;
+            if let Some(days) = sign_within {
+                request.sign_within = Some(Seconds::days(days.into()));
+            }
+            if check {
+                let checks = app.run::<ReleaseCheck>(request).await?;
+                output.result(&checks, || describe_checks(&checks.checks));
+                return Ok(());
+            }
+            if !output.is_json() {
+                let checks = app.run::<ReleaseCheck>(request.clone()).await?;
+                output.note(&describe_checks(&checks.checks));
+            }
             let release = app.run::<ReleasePropose>(request).await?;
+            output.result(&release, || describe(&release));
+        }
+        Verb::Repropose { release } => {
+            let release = app.run::<ReleaseRepropose>(ReleaseName { release }).await?;
             output.result(&release, || describe(&release));
         }
         Verb::List => {
@@ -249,6 +322,23 @@ fn describe(release: &ReleaseDetail) -> String {
         text.push_str(&format!("  sealed as {}, {} bytes\n", sealed.id, sealed.ciphertext_bytes));
     }
     text
+}
+
+fn describe_checks(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let sign = match check.outcome {
+            Outcome::Passed => "ok",
+            Outcome::Warned => "look",
+            Outcome::Failed => "no",
+        };
+        text.push_str(&format!("  {sign:<5}{}: {}", check.target, check.message));
+        if !check.detail.is_empty() {
+            text.push_str(&format!(" ({})", check.detail));
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
 }
 
 fn requirement(text: &str) -> Result<(Component, Version), String> {

@@ -12,7 +12,7 @@ use app::{
     },
     model::{
         DeploymentState, DeviceId, FailureThreshold, MaintenanceWindow, Percent, RateLimit, ReleaseId,
-        RolloutId, Seconds, UnixTime,
+        RolloutId, Seconds, TargetName, UnixTime,
     },
 };
 use clap::{Args, Subcommand};
@@ -90,6 +90,9 @@ pub(crate) enum Verb {
 pub(crate) struct Plan {
     /// The published and sealed release
     release: ReleaseId,
+    /// Which of its artifacts, where it has several
+    #[arg(long)]
+    target: Option<TargetName>,
     /// Only this device; once for each [default: all of the release's model]
     #[arg(long = "device")]
     devices: Vec<DeviceId>,
@@ -139,6 +142,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let plan = app.run::<RolloutPreview>(request.clone()).await?;
             output.note(&describe_plan(&plan));
             session.confirm(&Preview {
+                type_to_confirm: None,
                 summary: format!("install {} {} on {} devices", plan.component, plan.version, plan.devices),
                 effects: vec![Effect { effect: "tickets are signed".into(), count: plan.devices.into() }],
                 token: String::new(),
@@ -236,6 +240,7 @@ async fn watch(session: &Session<'_>, rollout: RolloutId) -> Result<RolloutDetai
 fn request(plan: Plan) -> PlanRollout {
     PlanRollout {
         release: plan.release,
+        target: plan.target,
         devices: plan.devices,
         phases: plan.phases,
         failure: FailureThreshold { share: plan.failure, minimum_sample: plan.failure_sample },

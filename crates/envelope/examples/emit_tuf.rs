@@ -365,6 +365,7 @@ fn custom() -> Outcome<TargetCustom> {
         installer: "slots".parse()?,
         release: ReleaseId::new([0x5e; 16]),
         requires: BTreeMap::from([("boot".parse()?, "1.0.0".parse()?)]),
+        must_pass: false,
     })
 }
 

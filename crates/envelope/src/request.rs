@@ -515,3 +515,6 @@ impl Given {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

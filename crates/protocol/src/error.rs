@@ -41,6 +41,14 @@ codes! {
     InvalidMetadata = "invalid_metadata", 400;
     /// An artifact does not fit what it is declared to be.
     InvalidArtifact = "invalid_artifact", 400;
+    /// The fleet knows no such model, or no such revision of its hardware.
+    UnknownModel = "unknown_model", 400;
+    /// The artifact is larger than the slot that it is for.
+    SlotTooSmall = "slot_too_small", 400;
+    /// The version is not above what is out already.
+    VersionNotRising = "version_not_rising", 400;
+    /// The security counter is below what is out already.
+    CounterFalls = "counter_falls", 400;
     /// No rollout can follow this policy.
     InvalidPolicy = "invalid_policy", 400;
     /// The body is larger than is taken here.

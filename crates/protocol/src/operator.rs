@@ -8,12 +8,14 @@ mod event;
 mod fleet;
 mod link;
 mod log;
+mod model;
 mod overview;
 pub mod path;
 mod release;
 mod request;
 mod rollout;
 
+pub use self::model::{DeviceModel, Slot};
 pub use device::{
     Connectivity, DeviceCounts, DeviceDetail, DeviceFilter, DeviceRow, DeviceState, ProofRecord, RevokeDevice,
 };

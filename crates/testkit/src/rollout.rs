@@ -109,6 +109,8 @@ impl Running {
             version: version.clone(),
             security_counter: SecurityCounter(1),
             installer: "slots".parse().unwrap(),
+            requires: std::collections::BTreeMap::new(),
+            must_pass: false,
         };
         let mut targets = self.targets(client).await.next(self.now());
         targets.targets.insert(artifact.target.clone(), file(&artifact, id));
@@ -317,6 +319,7 @@ fn file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
             installer: artifact.installer.clone(),
             release,
             requires: std::collections::BTreeMap::new(),
+            must_pass: false,
         }),
     }
 }

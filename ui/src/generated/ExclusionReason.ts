@@ -3,4 +3,4 @@
 /**
  * Why a device takes no part.
  */
-export type ExclusionReason = "incompatible" | "up_to_date" | "not_active" | "untrusted" | "not_proven" | "in_other_rollout" | "beyond_phases";
+export type ExclusionReason = "incompatible" | "up_to_date" | "must_pass_first" | "not_active" | "untrusted" | "not_proven" | "in_other_rollout" | "beyond_phases";

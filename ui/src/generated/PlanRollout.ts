@@ -6,6 +6,7 @@ import type { PhaseSize } from "./PhaseSize";
 import type { RateLimit } from "./RateLimit";
 import type { ReleaseId } from "./ReleaseId";
 import type { Seconds } from "./Seconds";
+import type { TargetName } from "./TargetName";
 import type { UnixTime } from "./UnixTime";
 
 /**
@@ -16,6 +17,10 @@ export type PlanRollout = {
  * What it brings.
  */
 release: ReleaseId, 
+/**
+ * Which of its artifacts; may be left out where it has one.
+ */
+target?: TargetName, 
 /**
  * Only these devices; all of the release's model if empty.
  */

@@ -14,6 +14,10 @@ summary: string,
  */
 effects: Array<Effect>, 
 /**
+ * What a person types to confirm it, where a yes is too little.
+ */
+type_to_confirm?: string, 
+/**
  * Hand this back to commit. It is refused once the world has moved.
  */
 token: string, };

@@ -7,7 +7,7 @@ import type { SecurityCounter } from "./SecurityCounter";
 import type { Version } from "./Version";
 
 /**
- * Proposes a release that consists of one file.
+ * One file of a release.
  */
 export type ProposeArtifact = { 
 /**
@@ -43,6 +43,6 @@ installer: InstallerName,
  */
 requires: Array<[Component, Version]>, 
 /**
- * What changed, for people.
+ * No device jumps over it: one below gets it before anything above it.
  */
-notes: string, };
+must_pass: boolean, };

@@ -47,4 +47,12 @@ security_counter: SecurityCounter,
 /**
  * Who writes it on the device.
  */
-installer: InstallerName, };
+installer: InstallerName, 
+/**
+ * The lowest confirmed version that other components must have.
+ */
+requires?: { [key in Component]: Version }, 
+/**
+ * No device jumps over it.
+ */
+must_pass: boolean, };

@@ -304,6 +304,7 @@ impl Release {
             installer: "board".parse().unwrap(),
             release: model::ReleaseId::random(random),
             requires: [].into(),
+            must_pass: false,
         };
         Self { plaintext, custom, key, ciphertext, segments: sealed.segments.encode(), payload }
     }

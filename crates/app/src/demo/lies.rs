@@ -385,6 +385,7 @@ impl Founding {
 fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) -> PlanRollout {
     PlanRollout {
         release,
+        target: None,
         devices,
         phases: vec![PhaseSize {
             size: Size::Rest,

@@ -20,12 +20,12 @@ use super::{
 use crate::{
     App, Error, Founding, ServerConfig, Shutdown, adopt_fleet,
     command::{
-        FleetFound, FleetJoin, FleetSign, ReleasePropose, ReleasePublish, ReleasePublishPreview,
+        FleetFound, FleetJoin, FleetSign, ModelPut, ReleasePropose, ReleasePublish, ReleasePublishPreview,
         ReleaseReview, ReleaseSeal, VaultBackup, VaultCard, VaultCreate, VaultTestRestore,
     },
     dto::{
-        BackupVault, Commit, CreateVault, FoundFleet, FoundingFile, Nothing, ProposeArtifact, ReleaseName,
-        ReviewRelease, SealRelease, Secret, TestRestore,
+        BackupVault, Commit, CreateVault, DeviceModel, FoundFleet, FoundingFile, Nothing, ProposeArtifact,
+        ProposeRelease, ReleaseName, ReviewRelease, SealRelease, Secret, TestRestore,
     },
     init_backend, serve_on,
     workspace::{read_json, write_json},
@@ -122,7 +122,13 @@ impl Stage {
         line: Line<'_>,
     ) -> Result<ReleaseId, Error> {
         let constant = "a constant parses";
-        let propose = ProposeArtifact {
+        let model = DeviceModel {
+            model: MODEL.parse().expect(constant),
+            hardware_revisions: vec!["1".parse().expect(constant)],
+            slots: Vec::new(),
+        };
+        self.alice.run::<ModelPut>(model).await?;
+        let artifact = ProposeArtifact {
             file: file.display().to_string(),
             model: MODEL.parse().expect(constant),
             hardware_revisions: vec!["1".parse().expect(constant)],
@@ -131,7 +137,14 @@ impl Stage {
             security_counter: model::SecurityCounter(1),
             installer: "slots".parse().expect(constant),
             requires: Vec::new(),
+            must_pass: false,
+        };
+        let propose = ProposeRelease {
+            version: artifact.version.clone(),
+            artifacts: vec![artifact],
             notes: "What the demo rolls out".into(),
+            draft: false,
+            sign_within: None,
         };
         let release: ReleaseDetail = self.alice.run::<ReleasePropose>(propose).await?;
         let name = ReleaseName { release: release.row.id };

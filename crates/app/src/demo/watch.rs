@@ -124,6 +124,7 @@ fn plan(release: ReleaseId) -> PlanRollout {
         |size, success| PhaseSize { size, success: share(success), soak: Seconds(1), gate: Gate::Continue };
     PlanRollout {
         release,
+        target: None,
         devices: Vec::new(),
         phases: vec![phase(Size::Devices(5), 20), phase(Size::Percent(share(40)), 50), phase(Size::Rest, 0)],
         failure: FailureThreshold { share: share(30), minimum_sample: 10 },

@@ -1,11 +1,34 @@
 use model::{
-    Component, Digest, HardwareRevision, InstallerName, ModelName, ReleaseId, SecurityCounter, Version,
+    Component, Digest, HardwareRevision, InstallerName, ModelName, ReleaseId, Seconds, SecurityCounter,
+    TargetName, Version,
 };
-use protocol::operator::Verdict;
+use protocol::{
+    ErrorCode,
+    operator::{ReleaseArtifact, Verdict},
+};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-/// Proposes a release that consists of one file.
+/// Proposes a release.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct ProposeRelease {
+    /// What people call it.
+    pub version: Version,
+    /// What it consists of: one artifact for each model, hardware and component.
+    pub artifacts: Vec<ProposeArtifact>,
+    /// What changed, for people.
+    #[serde(default)]
+    pub notes: String,
+    /// Put it down as a draft: nobody is asked to sign it yet.
+    #[serde(default)]
+    pub draft: bool,
+    /// How long it may wait for signatures; 14 days if left out, 60 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub sign_within: Option<Seconds>,
+}
+
+/// One file of a release.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct ProposeArtifact {
     /// The file.
@@ -19,15 +42,72 @@ pub struct ProposeArtifact {
     /// Its version.
     pub version: Version,
     /// Its security counter.
+    #[serde(default)]
     pub security_counter: SecurityCounter,
     /// Who writes it on the device.
     pub installer: InstallerName,
     /// What other components must run at least.
     #[serde(default)]
     pub requires: Vec<(Component, Version)>,
-    /// What changed, for people.
+    /// No device jumps over it: one below gets it before anything above it.
     #[serde(default)]
-    pub notes: String,
+    pub must_pass: bool,
+}
+
+/// What was found of a release before it is proposed.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct Checks {
+    /// Its artifacts as they would be proposed.
+    pub artifacts: Vec<ReleaseArtifact>,
+    /// Every check of each.
+    pub checks: Vec<Check>,
+}
+
+/// One check of one artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct Check {
+    /// The artifact.
+    pub target: TargetName,
+    /// What was checked.
+    pub kind: CheckKind,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In words.
+    pub message: String,
+    /// More of it; may be empty.
+    pub detail: String,
+    /// The code with which a proposal is refused, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub code: Option<ErrorCode>,
+}
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckKind {
+    /// It is a file that its installer takes.
+    Container,
+    /// It says of itself what is said of it.
+    Claims,
+    /// The fleet knows its model and hardware.
+    Model,
+    /// It fits its slot.
+    Slot,
+    /// Version and security counter rise.
+    Rises,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Passed,
+    /// It could not be checked, or a person should look.
+    Warned,
+    /// It does not hold: the release cannot be proposed.
+    Failed,
 }
 
 /// One release.

@@ -11,6 +11,10 @@ use ts_rs::TS;
 pub struct PlanRollout {
     /// What it brings.
     pub release: ReleaseId,
+    /// Which of its artifacts; may be left out where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub target: Option<TargetName>,
     /// Only these devices; all of the release's model if empty.
     #[serde(default)]
     pub devices: Vec<DeviceId>,
@@ -108,6 +112,8 @@ pub enum ExclusionReason {
     Incompatible,
     /// It runs this version or a later one.
     UpToDate,
+    /// It must install a release in between first, which no device may jump over.
+    MustPassFirst,
     /// It is not, or no longer, one of the fleet.
     NotActive,
     /// Its certificate does not verify here, whatever the backend says.

@@ -50,6 +50,8 @@ fn requests() -> Vec<(Operation, Method, String)> {
         (ReadReleases, get.clone(), below(path::RELEASES, "")),
         (ProposeRelease, post.clone(), path::RELEASES.into()),
         (ReviewRelease, post.clone(), below(path::RELEASES, "/reviews")),
+        (ReadModels, get.clone(), path::MODELS.into()),
+        (PutModel, put.clone(), path::MODELS.into()),
         (ReadRequests, get.clone(), path::REQUESTS.into()),
         (ReadRequests, get.clone(), below(path::REQUESTS, "")),
         (MakeRequest, post.clone(), path::REQUESTS.into()),

@@ -124,7 +124,7 @@ pub fn verify_offer(
     check_seq(state, &ticket, digest, targets)?;
     let custom = check_target(state, &ticket.component, &installation, targets)?;
     check_payload(&installation)?;
-    check_versions(state, &ticket, &installation, &custom)?;
+    check_versions(state, &ticket, &installation, &custom, targets)?;
     let needed = installation.payload.length;
     if free_bytes < needed {
         return Err(Refusal::NoSpace { needed });
@@ -290,6 +290,7 @@ fn check_versions(
     ticket: &Ticket,
     installation: &Installation,
     custom: &TargetCustom,
+    targets: &TargetsView,
 ) -> Result<(), Refusal> {
     let (confirmed, counter) = state
         .component(&ticket.component)
@@ -307,6 +308,11 @@ fn check_versions(
         if present.is_none_or(|present| present < version) {
             return Err(Refusal::RequiresUnmet { component: component.clone(), version: version.clone() });
         }
+    }
+    let (model, revision) = (state.model(), state.hardware_revision());
+    let between = targets.must_pass(model, revision, &ticket.component, confirmed, &target.version);
+    if let Some(version) = between {
+        return Err(Refusal::MustPass { version: version.clone() });
     }
     if target.security_counter < counter {
         return Err(Refusal::SecurityCounterLower { confirmed: counter });

@@ -154,6 +154,12 @@ pub enum Refusal {
         /// The lowest version that will do.
         version: Version,
     },
+    /// A release in between must be installed first.
+    #[error("{version} must be installed first")]
+    MustPass {
+        /// That release's version.
+        version: Version,
+    },
     /// The security counter is below the confirmed one.
     #[error("security counter {confirmed} is confirmed already")]
     SecurityCounterLower {
@@ -236,6 +242,7 @@ impl Refusal {
             Self::PayloadMismatch => "payload_mismatch",
             Self::NotNewer { .. } => "not_newer",
             Self::RequiresUnmet { .. } => "requires_unmet",
+            Self::MustPass { .. } => "must_pass",
             Self::SecurityCounterLower { .. } => "security_counter_lower",
             Self::NoSpace { .. } => "no_space",
             Self::LinkUndecipherable => "link_undecipherable",

@@ -129,6 +129,9 @@ pub struct TargetCustom {
     /// The lowest confirmed version that other components must have.
     #[serde(default)]
     pub requires: BTreeMap<Component, Version>,
+    /// No device jumps over it: one below this version gets it before anything above it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_pass: bool,
 }
 
 /// Snapshot metadata (section 4.4): which targets metadata is current.

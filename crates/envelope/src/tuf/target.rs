@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use model::{Digest, TargetName, UnixTime};
+use model::{Component, Digest, HardwareRevision, ModelName, TargetName, UnixTime, Version};
 
 use super::{Error, TargetCustom, TargetFile};
 use crate::{Sha256, TargetBytes, Verified};
@@ -66,6 +66,29 @@ impl TargetsView {
     /// Whether it came from a bundle, without snapshot and timestamp.
     pub const fn is_offline(&self) -> bool {
         self.offline
+    }
+
+    /// The lowest version between these two that no device of this kind may jump over. A device that
+    /// confirmed nothing yet is below all.
+    pub fn must_pass(
+        &self,
+        model: &ModelName,
+        hardware_revision: &HardwareRevision,
+        component: &Component,
+        above: Option<&Version>,
+        below: &Version,
+    ) -> Option<&Version> {
+        let custom = self.targets.values().filter_map(|file| file.custom.as_ref());
+        let meant = custom.filter(|custom| {
+            custom.must_pass
+                && custom.model == *model
+                && custom.component == *component
+                && custom.hardware_revisions.contains(hardware_revision)
+        });
+        let between = meant
+            .map(|custom| &custom.version)
+            .filter(|version| *version < below && above.is_none_or(|above| *version > above));
+        between.min()
     }
 
     /// The names of all targets.

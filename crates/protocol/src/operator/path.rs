@@ -46,6 +46,8 @@ pub const TOKENS: &str = "/v1/operator/tokens";
 pub const ENROLMENTS: &str = "/v1/operator/enrolments";
 /// `GET` a page of [`super::DeviceRow`] by [`super::DeviceFilter`].
 pub const DEVICES: &str = "/v1/operator/devices";
+/// `GET`: all of [`super::DeviceModel`]. `PUT` [`super::DeviceModel`].
+pub const MODELS: &str = "/v1/operator/models";
 /// `GET` a page of [`super::ReleaseRow`]. `POST` [`super::ProposeRelease`]: [`super::ReleaseDetail`].
 pub const RELEASES: &str = "/v1/operator/releases";
 /// `GET`: all of [`super::SignatureRequest`] of the last months, newest first. `POST`

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use model::{
     ArtifactId, Component, Digest, HardwareRevision, InstallerName, ModelName, PersonName, ReleaseId,
     ReleaseState, SecurityCounter, SpkiDigest, TargetName, UnixTime, Version,
@@ -30,6 +32,13 @@ pub struct ReleaseArtifact {
     pub security_counter: SecurityCounter,
     /// Who writes it on the device.
     pub installer: InstallerName,
+    /// The lowest confirmed version that other components must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<Component, Version>>", optional))]
+    pub requires: BTreeMap<Component, Version>,
+    /// No device jumps over it.
+    #[serde(default)]
+    pub must_pass: bool,
 }
 
 /// Proposes a release: the whole next targets metadata, unsigned.

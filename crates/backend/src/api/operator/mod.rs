@@ -10,6 +10,7 @@ mod fleet;
 mod link;
 mod log;
 mod metadata;
+mod model;
 mod overview;
 mod people;
 mod release;
@@ -78,6 +79,8 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .post(&below(path::DEVICES, "/clear-cloned"), ClearCloned, device::clear_cloned)
         .post(path::METADATA, PublishMetadata, metadata::publish)
         .post(path::SNAPSHOT, RenewSnapshot, metadata::renew)
+        .get(path::MODELS, ReadModels, model::list)
+        .put(path::MODELS, PutModel, model::put)
         .get(path::REQUESTS, ReadRequests, request::list)
         .post(path::REQUESTS, MakeRequest, request::make)
         .get(&below(path::REQUESTS, ""), ReadRequests, request::show)

@@ -119,6 +119,8 @@ refused! {
         |s| s.edit_component("boot", |c| c.confirmed = Some("1.9.9".parse().unwrap()));
     a_required_component_of_unknown_version_is_refused: "requires_unmet",
         |s| s.edit_component("boot", |c| c.confirmed = None);
+    a_release_that_must_be_passed_is_not_jumped_over: "must_pass",
+        |s| s.must_pass("1.3.9");
     r13_a_lower_security_counter_is_refused: "security_counter_lower",
         |s| s.component(|c| c.security_counter = SecurityCounter(8));
     a_payload_that_does_not_fit_is_refused: "no_space",
@@ -171,6 +173,7 @@ fn the_checks_come_in_the_order_of_the_formats() {
         ("payload_mismatch", |s| s.installation(|i| i.payload.length += 1)),
         ("not_newer", |s| s.component(|c| c.confirmed = Some("1.5.0".parse().unwrap()))),
         ("requires_unmet", |s| s.edit_component("boot", |c| c.confirmed = None)),
+        ("must_pass", |s| s.must_pass("1.3.9")),
         ("security_counter_lower", |s| s.component(|c| c.security_counter = SecurityCounter(8))),
         ("no_space", |s| s.free_bytes = 0),
         ("link_expired", |s| s.clock.hint = Some(NOW + Seconds::hours(3))),

@@ -55,6 +55,7 @@ impl Scene {
                 installer: target.installer.clone(),
                 release: model::ReleaseId::new([1; 16]),
                 requires: [(component("boot"), "2.0.0".parse().unwrap())].into(),
+                must_pass: false,
             }
         });
         let installation = statement.action.installation().unwrap().clone();
@@ -111,6 +112,15 @@ impl Scene {
 
     pub(super) fn custom(&mut self) -> &mut TargetCustom {
         self.targets.targets.get_mut(&name(ARTIFACT)).unwrap().custom.as_mut().unwrap()
+    }
+
+    /// Puts another release of the same kind among the targets, which no device may jump over.
+    pub(super) fn must_pass(&mut self, version: &str) {
+        let mut file = self.targets.targets[&name(ARTIFACT)].clone();
+        let custom = file.custom.as_mut().unwrap();
+        custom.version = version.parse().unwrap();
+        custom.must_pass = true;
+        self.targets.targets.insert(name(&format!("gw/{version}")), file);
     }
 
     pub(super) fn installation<T>(&mut self, change: impl FnOnce(&mut Installation) -> T) -> T {
