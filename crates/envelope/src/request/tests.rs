@@ -137,9 +137,16 @@ fn a_signature_over_another_artifact_or_by_another_key_does_not_count() {
     assert_eq!(proposed.quorums(root)[0].have, 0);
 }
 
+/// What is said, how the request is spoiled, and when it is looked at.
+type Case = (&'static str, fn(&mut Scene), UnixTime);
+
+fn other_trust_keys(targets: &mut Targets) {
+    targets.targets.insert(TRUST_KEYS_TARGET.parse().unwrap(), TargetFile::of(b"mine", None));
+}
+
 #[test]
 fn what_is_not_the_next_version_in_time_is_refused_before_anybody_signs() {
-    let cases: [(&str, fn(&mut Scene), UnixTime); 11] = [
+    let cases: [Case; 11] = [
         ("it lapsed at", |_| (), NOW + Seconds::days(14) + Seconds(1)),
         ("for longer than a request may wait", |s| s.request.expires_at = NOW + Seconds::days(61), NOW),
         ("for longer than a request may wait", |s| s.request.made_at = NOW + Seconds::hours(1), NOW),
@@ -154,15 +161,7 @@ fn what_is_not_the_next_version_in_time_is_refused_before_anybody_signs() {
             NOW,
         ),
         ("canonical", |s| s.request.payload.push(b' '), NOW),
-        (
-            "trust keys",
-            |s| {
-                s.propose(|t| {
-                    drop(t.targets.insert(TRUST_KEYS_TARGET.parse().unwrap(), TargetFile::of(b"mine", None)))
-                })
-            },
-            NOW,
-        ),
+        ("trust keys", |s| s.propose(other_trust_keys), NOW),
     ];
     for (why, spoil, now) in cases {
         let mut scene = Scene::new();
