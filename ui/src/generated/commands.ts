@@ -1,7 +1,5 @@
-import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
-import type { AdoptTokenKey } from "./AdoptTokenKey";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
@@ -9,19 +7,19 @@ import type { AuditRow } from "./AuditRow";
 import type { BackupVault } from "./BackupVault";
 import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
-import type { ChangePassphrase } from "./ChangePassphrase";
+import type { Checks } from "./Checks";
 import type { Commit } from "./Commit";
 import type { CreateVault } from "./CreateVault";
 import type { CreateWorkspace } from "./CreateWorkspace";
 import type { DeploymentRow } from "./DeploymentRow";
 import type { DeviceDetail } from "./DeviceDetail";
+import type { DeviceModel } from "./DeviceModel";
 import type { DeviceName } from "./DeviceName";
 import type { DeviceRow } from "./DeviceRow";
 import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
-import type { EnterPin } from "./EnterPin";
 import type { ExportRequest } from "./ExportRequest";
 import type { FleetOverview } from "./FleetOverview";
 import type { FleetSummary } from "./FleetSummary";
@@ -30,7 +28,6 @@ import type { FoundHere } from "./FoundHere";
 import type { FoundingFile } from "./FoundingFile";
 import type { FoundingStatus } from "./FoundingStatus";
 import type { HostStatus } from "./HostStatus";
-import type { InitTokenKey } from "./InitTokenKey";
 import type { JobName } from "./JobName";
 import type { JobRow } from "./JobRow";
 import type { LinkName } from "./LinkName";
@@ -38,21 +35,17 @@ import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
 import type { ListLinks } from "./ListLinks";
-import type { ListTokens } from "./ListTokens";
-import type { MakeShares } from "./MakeShares";
 import type { MakeToken } from "./MakeToken";
-import type { MeasurePassphrase } from "./MeasurePassphrase";
 import type { MemberCard } from "./MemberCard";
 import type { Nothing } from "./Nothing";
 import type { OpenAfter } from "./OpenAfter";
 import type { Page } from "./Page";
 import type { PageRequest } from "./PageRequest";
 import type { Passphrase } from "./Passphrase";
-import type { PassphraseStrength } from "./PassphraseStrength";
 import type { Person } from "./Person";
 import type { PlanRollout } from "./PlanRollout";
 import type { Preview } from "./Preview";
-import type { ProposeArtifact } from "./ProposeArtifact";
+import type { ProposeRelease } from "./ProposeRelease";
 import type { ReleaseDetail } from "./ReleaseDetail";
 import type { ReleaseName } from "./ReleaseName";
 import type { ReleaseRow } from "./ReleaseRow";
@@ -60,8 +53,6 @@ import type { RemovePerson } from "./RemovePerson";
 import type { RenewedTickets } from "./RenewedTickets";
 import type { RequestFileName } from "./RequestFileName";
 import type { RequestName } from "./RequestName";
-import type { RestoreShares } from "./RestoreShares";
-import type { RestoreVault } from "./RestoreVault";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
@@ -74,16 +65,10 @@ import type { SignRequest } from "./SignRequest";
 import type { SignRequestFile } from "./SignRequestFile";
 import type { SignatureFile } from "./SignatureFile";
 import type { SignatureRequest } from "./SignatureRequest";
-import type { SlotName } from "./SlotName";
 import type { StartJob } from "./StartJob";
 import type { Statement } from "./Statement";
 import type { TestRestore } from "./TestRestore";
-import type { TestShares } from "./TestShares";
 import type { TimelineEntry } from "./TimelineEntry";
-import type { TokenList } from "./TokenList";
-import type { TokenName } from "./TokenName";
-import type { VaultSlot } from "./VaultSlot";
-import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
 import type { Way } from "./Way";
 import type { Why } from "./Why";
@@ -107,21 +92,6 @@ export interface Commands {
   "vault.create": { request: CreateVault; response: VaultStatus };
   "vault.show": { request: Nothing; response: VaultStatus };
   "vault.unlock": { request: Passphrase; response: VaultStatus };
-  "vault.measure_passphrase": { request: MeasurePassphrase; response: PassphraseStrength };
-  "vault.slots": { request: Nothing; response: VaultSlotList };
-  "vault.change_passphrase": { request: ChangePassphrase; response: VaultStatus };
-  "vault.add_passphrase": { request: AddPassphrase; response: VaultSlot };
-  "vault.remove_slot_preview": { request: SlotName; response: Preview };
-  "vault.remove_slot": { request: Commit<SlotName>; response: VaultStatus };
-  "vault.restore": { request: RestoreVault; response: VaultStatus };
-  "vault.make_shares": { request: MakeShares; response: VaultSlot };
-  "vault.test_shares": { request: TestShares; response: VaultSlot };
-  "vault.restore_shares": { request: RestoreShares; response: VaultStatus };
-  "vault.tokens": { request: ListTokens; response: TokenList };
-  "vault.enter_pin": { request: EnterPin; response: VaultStatus };
-  "vault.init_token_key": { request: InitTokenKey; response: VaultStatus };
-  "vault.adopt_token_key": { request: AdoptTokenKey; response: VaultStatus };
-  "vault.forget_wrong_pins": { request: TokenName; response: VaultStatus };
   "vault.lock": { request: Nothing; response: VaultStatus };
   "vault.backup": { request: BackupVault; response: VaultStatus };
   "vault.test_restore": { request: TestRestore; response: VaultStatus };
@@ -146,7 +116,11 @@ export interface Commands {
   "device.timeline": { request: DeviceTimelineRequest; response: Page<TimelineEntry> };
   "device.revoke_preview": { request: DeviceName; response: Preview };
   "device.revoke": { request: RevokeDevice; response: Done };
-  "release.propose": { request: ProposeArtifact; response: ReleaseDetail };
+  "model.list": { request: Nothing; response: Page<DeviceModel> };
+  "model.put": { request: DeviceModel; response: DeviceModel };
+  "release.check": { request: ProposeRelease; response: Checks };
+  "release.propose": { request: ProposeRelease; response: ReleaseDetail };
+  "release.repropose": { request: ReleaseName; response: ReleaseDetail };
   "release.list": { request: PageRequest; response: Page<ReleaseRow> };
   "release.show": { request: ReleaseName; response: ReleaseDetail };
   "release.review": { request: ReviewRelease; response: ReleaseDetail };
@@ -189,19 +163,6 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "ceremony.refuse": "secret",
   "vault.create": "secret",
   "vault.unlock": "secret",
-  "vault.measure_passphrase": "secret",
-  "vault.change_passphrase": "secret",
-  "vault.add_passphrase": "secret",
-  "vault.remove_slot": "secret",
-  "vault.restore": "secret",
-  "vault.make_shares": "secret",
-  "vault.test_shares": "secret",
-  "vault.restore_shares": "secret",
-  "vault.tokens": "secret",
-  "vault.enter_pin": "secret",
-  "vault.init_token_key": "secret",
-  "vault.adopt_token_key": "secret",
-  "vault.forget_wrong_pins": "secret",
   "vault.test_restore": "secret",
   "fleet.found": "consent",
   "fleet.sign": "consent",

@@ -16,7 +16,7 @@ use crate::{
     App, Error, Simulation,
     command::{ReleasePropose, RolloutPreview, RolloutStart, VaultLock},
     demo::{MODEL, Options, Rules, Stage},
-    dto::{Commit, Nothing, PhaseSize, PlanRollout, ProposeArtifact, Size},
+    dto::{Commit, Nothing, PhaseSize, PlanRollout, ProposeArtifact, ProposeRelease, Size},
     job::step,
 };
 
@@ -119,6 +119,7 @@ fn plan(release: model::ReleaseId) -> PlanRollout {
     let phase = |size, success, soak| PhaseSize { size, success: share(success), soak, gate: Gate::Continue };
     PlanRollout {
         release,
+        target: None,
         devices: Vec::new(),
         phases: vec![
             phase(Size::Devices(10), 50, Seconds(30)),
@@ -136,9 +137,9 @@ fn plan(release: model::ReleaseId) -> PlanRollout {
     }
 }
 
-fn proposal(file: &Path) -> Result<ProposeArtifact, Error> {
+fn proposal(file: &Path) -> Result<ProposeRelease, Error> {
     let constant = "a constant parses";
-    Ok(ProposeArtifact {
+    let artifact = ProposeArtifact {
         file: file.display().to_string(),
         model: MODEL.parse().expect(constant),
         hardware_revisions: vec!["1".parse().expect(constant)],
@@ -147,7 +148,14 @@ fn proposal(file: &Path) -> Result<ProposeArtifact, Error> {
         security_counter: SecurityCounter(1),
         installer: "slots".parse().expect(constant),
         requires: Vec::new(),
+        must_pass: false,
+    };
+    Ok(ProposeRelease {
+        version: artifact.version.clone(),
+        artifacts: vec![artifact],
         notes: "Faster start, and a fix for the clock".into(),
+        draft: false,
+        sign_within: None,
     })
 }
 
