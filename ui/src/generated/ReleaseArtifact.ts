@@ -55,4 +55,4 @@ requires?: { [key in Component]: Version },
 /**
  * No device jumps over it.
  */
-must_pass: boolean, };
+must_pass?: boolean, };

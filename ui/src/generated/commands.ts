@@ -1,5 +1,7 @@
+import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
+import type { AdoptTokenKey } from "./AdoptTokenKey";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
@@ -7,6 +9,7 @@ import type { AuditRow } from "./AuditRow";
 import type { BackupVault } from "./BackupVault";
 import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
+import type { ChangePassphrase } from "./ChangePassphrase";
 import type { Checks } from "./Checks";
 import type { Commit } from "./Commit";
 import type { CreateVault } from "./CreateVault";
@@ -20,6 +23,7 @@ import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
+import type { EnterPin } from "./EnterPin";
 import type { ExportRequest } from "./ExportRequest";
 import type { FleetOverview } from "./FleetOverview";
 import type { FleetSummary } from "./FleetSummary";
@@ -28,6 +32,7 @@ import type { FoundHere } from "./FoundHere";
 import type { FoundingFile } from "./FoundingFile";
 import type { FoundingStatus } from "./FoundingStatus";
 import type { HostStatus } from "./HostStatus";
+import type { InitTokenKey } from "./InitTokenKey";
 import type { JobName } from "./JobName";
 import type { JobRow } from "./JobRow";
 import type { LinkName } from "./LinkName";
@@ -35,13 +40,17 @@ import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
 import type { ListLinks } from "./ListLinks";
+import type { ListTokens } from "./ListTokens";
+import type { MakeShares } from "./MakeShares";
 import type { MakeToken } from "./MakeToken";
+import type { MeasurePassphrase } from "./MeasurePassphrase";
 import type { MemberCard } from "./MemberCard";
 import type { Nothing } from "./Nothing";
 import type { OpenAfter } from "./OpenAfter";
 import type { Page } from "./Page";
 import type { PageRequest } from "./PageRequest";
 import type { Passphrase } from "./Passphrase";
+import type { PassphraseStrength } from "./PassphraseStrength";
 import type { Person } from "./Person";
 import type { PlanRollout } from "./PlanRollout";
 import type { Preview } from "./Preview";
@@ -53,6 +62,8 @@ import type { RemovePerson } from "./RemovePerson";
 import type { RenewedTickets } from "./RenewedTickets";
 import type { RequestFileName } from "./RequestFileName";
 import type { RequestName } from "./RequestName";
+import type { RestoreShares } from "./RestoreShares";
+import type { RestoreVault } from "./RestoreVault";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
 import type { RolloutDetail } from "./RolloutDetail";
@@ -65,10 +76,16 @@ import type { SignRequest } from "./SignRequest";
 import type { SignRequestFile } from "./SignRequestFile";
 import type { SignatureFile } from "./SignatureFile";
 import type { SignatureRequest } from "./SignatureRequest";
+import type { SlotName } from "./SlotName";
 import type { StartJob } from "./StartJob";
 import type { Statement } from "./Statement";
 import type { TestRestore } from "./TestRestore";
+import type { TestShares } from "./TestShares";
 import type { TimelineEntry } from "./TimelineEntry";
+import type { TokenList } from "./TokenList";
+import type { TokenName } from "./TokenName";
+import type { VaultSlot } from "./VaultSlot";
+import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
 import type { Way } from "./Way";
 import type { Why } from "./Why";
@@ -92,6 +109,21 @@ export interface Commands {
   "vault.create": { request: CreateVault; response: VaultStatus };
   "vault.show": { request: Nothing; response: VaultStatus };
   "vault.unlock": { request: Passphrase; response: VaultStatus };
+  "vault.measure_passphrase": { request: MeasurePassphrase; response: PassphraseStrength };
+  "vault.slots": { request: Nothing; response: VaultSlotList };
+  "vault.change_passphrase": { request: ChangePassphrase; response: VaultStatus };
+  "vault.add_passphrase": { request: AddPassphrase; response: VaultSlot };
+  "vault.remove_slot_preview": { request: SlotName; response: Preview };
+  "vault.remove_slot": { request: Commit<SlotName>; response: VaultStatus };
+  "vault.restore": { request: RestoreVault; response: VaultStatus };
+  "vault.make_shares": { request: MakeShares; response: VaultSlot };
+  "vault.test_shares": { request: TestShares; response: VaultSlot };
+  "vault.restore_shares": { request: RestoreShares; response: VaultStatus };
+  "vault.tokens": { request: ListTokens; response: TokenList };
+  "vault.enter_pin": { request: EnterPin; response: VaultStatus };
+  "vault.init_token_key": { request: InitTokenKey; response: VaultStatus };
+  "vault.adopt_token_key": { request: AdoptTokenKey; response: VaultStatus };
+  "vault.forget_wrong_pins": { request: TokenName; response: VaultStatus };
   "vault.lock": { request: Nothing; response: VaultStatus };
   "vault.backup": { request: BackupVault; response: VaultStatus };
   "vault.test_restore": { request: TestRestore; response: VaultStatus };
@@ -163,6 +195,19 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "ceremony.refuse": "secret",
   "vault.create": "secret",
   "vault.unlock": "secret",
+  "vault.measure_passphrase": "secret",
+  "vault.change_passphrase": "secret",
+  "vault.add_passphrase": "secret",
+  "vault.remove_slot": "secret",
+  "vault.restore": "secret",
+  "vault.make_shares": "secret",
+  "vault.test_shares": "secret",
+  "vault.restore_shares": "secret",
+  "vault.tokens": "secret",
+  "vault.enter_pin": "secret",
+  "vault.init_token_key": "secret",
+  "vault.adopt_token_key": "secret",
+  "vault.forget_wrong_pins": "secret",
   "vault.test_restore": "secret",
   "fleet.found": "consent",
   "fleet.sign": "consent",

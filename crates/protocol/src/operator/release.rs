@@ -37,7 +37,8 @@ pub struct ReleaseArtifact {
     #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<Component, Version>>", optional))]
     pub requires: BTreeMap<Component, Version>,
     /// No device jumps over it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub must_pass: bool,
 }
 
