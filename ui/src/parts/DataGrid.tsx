@@ -184,7 +184,7 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
                   {sorted && <span aria-hidden="true">{sort.descending ? " ↓" : " ↑"}</span>}
                 </button>
               ) : (
-                column.head
+                column.head || <span className="sr">{column.name}</span>
               )}
             </span>
           );

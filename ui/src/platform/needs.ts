@@ -106,24 +106,8 @@ export interface DeviceLine extends DeviceRow {
 export interface Why {
   /** Settled: nothing is wanted of it. */
   verdict: "up_to_date" | "waiting" | "working" | "blocked";
-  rows: { code: WhyCode; detail: string; kind: Kind; until?: UnixTime }[];
+  rows: { code: string; detail: string; kind: Kind; until?: UnixTime }[];
 }
-
-export type WhyCode =
-  | "no_rollout"
-  | "phase_not_open"
-  | "rollout_paused"
-  | "outside_window"
-  | "offline"
-  | "ticket_missing"
-  | "link_expired"
-  | "downloading"
-  | "trial_boot"
-  | "failed"
-  | "revoked"
-  | "not_proven"
-  | "incompatible"
-  | "newest_already";
 
 export interface LinkWindow {
   state?: LinkState;

@@ -4,7 +4,7 @@ import type { HostEvent } from "@/generated/HostEvent";
 import type { LinkRow } from "@/generated/LinkRow";
 import type { Page } from "@/generated/Page";
 import type { PageRequest } from "@/generated/PageRequest";
-import type { DeviceLine, HostStatus, InboxRow, Kind, LinkLine, Needs, Why } from "./needs";
+import type { DeviceLine, HostStatus, InboxRow, Kind, LinkLine, Needs } from "./needs";
 import { CallError, type Name, type Platform, type Request, type Response } from "./platform";
 
 /** How many rows of a list a view looks at. Beyond it, numbers say so by their total. */
@@ -59,6 +59,7 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
   const devices = () => keep("devices", () => pages<DeviceRow>((page) => call("device.list", { filter: {}, page })));
   const links = () => keep("links", () => pages<LinkRow>((page) => call("link.list", { page })));
   const rollouts = () => keep("rollouts", () => call("rollout.list", { limit: 500 }));
+  const progress = (rollout: string) => keep(`progress ${rollout}`, () => call("rollout.progress", { rollout }));
   const deployments = (rollout: string) =>
     keep(`deployments ${rollout}`, () => pages<DeploymentRow>((page) => call("rollout.deployments", { rollout, page })));
 
@@ -112,7 +113,9 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
     },
 
     async "view.overview"() {
-      const [summary, rows, open] = await Promise.all([call("fleet.show", {}), lines(), links()]);
+      const [summary, glance, rows, open] = await Promise.all([call("fleet.show", {}), call("fleet.overview", {}), lines(), links()]);
+      const ends = (days: number) =>
+        glance.certificates_expiring.filter((one) => Date.parse(one.not_after) - Date.parse(glance.server_time) < days * 86_400_000).length;
       const states: Record<Kind, number> = { ok: 0, run: 0, idle: 0, warn: 0, bad: 0 };
       const models = new Map<string, Record<Kind, number>>();
       const versions = new Map<string, Map<string, number>>();
@@ -144,12 +147,12 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
             .sort(([a], [b]) => b.localeCompare(a, "en", { numeric: true }))
             .map(([version, count]) => ({ version, count, below_minimum: false })),
         })),
-        failures: cluster(failed),
+        failures: glance.failures,
         links: {
           within_24_h: live.filter((link) => left(link) < 86_400).length,
           within_10_min: live.filter((link) => left(link) <= 600).length,
         },
-        certificates: { within_30_d: 0, within_7_d: 0 },
+        certificates: { within_30_d: ends(30), within_7_d: ends(7) },
         download_rate: [],
       };
     },
@@ -178,9 +181,12 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
     },
 
     async "view.why"({ device }) {
-      const detail = await call("device.show", { device });
-      const found = (await wanted()).get(device);
-      return why(detail.row, found?.row, (await rollouts()).rows.find((row) => row.id === found?.row.rollout)?.state === "paused");
+      const { standing, reasons } = await call("device.why", { device });
+      const kind = verdicts[standing][1];
+      return {
+        verdict: verdicts[standing][0],
+        rows: reasons.map((reason) => ({ code: reason.code, detail: reason.detail, kind, until: reason.until })),
+      };
     },
 
     async "view.links"(request) {
@@ -216,25 +222,8 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
       };
     },
 
-    async "view.series"({ rollout }) {
-      const ended = (await deployments(rollout))
-        .filter((row) => row.state === "succeeded" || failures.has(row.state))
-        .sort((a, b) => a.changed_at.localeCompare(b.changed_at));
-      let succeeded = 0;
-      let failed = 0;
-      const points = ended.map((row) => ({
-        at: row.changed_at,
-        succeeded: row.state === "succeeded" ? ++succeeded : succeeded,
-        failed: row.state === "succeeded" ? failed : ++failed,
-      }));
-      const stride = Math.ceil(points.length / 500);
-      const distinct = points.filter((point, i) => point.at !== points[i + 1]?.at);
-      return { points: distinct.filter((_, i) => i % Math.max(1, stride) === 0 || i === distinct.length - 1) };
-    },
-
-    async "view.failures"({ rollout }) {
-      return { rows: cluster((await deployments(rollout)).filter((row) => failures.has(row.state))) };
-    },
+    "view.series": async ({ rollout }) => (await progress(rollout)).progress,
+    "view.failures": async ({ rollout }) => ({ rows: (await progress(rollout)).progress.failures }),
 
     async "view.calendar"() {
       const summary = await call("fleet.show", {});
@@ -298,6 +287,13 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
 
 const unknown = (name: string): Promise<never> =>
   Promise.reject(new CallError("unknown_command", "This host does not report that yet.", name));
+/** How a standing is said, and in which state it is drawn. */
+const verdicts = {
+  settled: ["up_to_date", "ok"],
+  working: ["working", "run"],
+  waiting: ["waiting", "idle"],
+  blocked: ["blocked", "warn"],
+} as const;
 const failures = new Set(["failed", "timed_out", "rejected", "rolled_back"]);
 const ended = new Set([...failures, "succeeded", "canceled", "skipped"]);
 const isOpen = (row: DeploymentRow) => !ended.has(row.state);
@@ -307,27 +303,4 @@ function kindOf(device: DeviceRow, open?: DeploymentRow): Kind {
   if (open && failures.has(open.state)) return "bad";
   if (open && isOpen(open)) return open.state === "queued" || open.state === "offered" ? "idle" : "run";
   return Date.now() - Date.parse(device.last_seen_at ?? "") > 30 * 86_400_000 ? "warn" : "ok";
-}
-
-function cluster(rows: DeploymentRow[]): { code: string; count: number }[] {
-  const counts = new Map<string, number>();
-  for (const row of rows) counts.set(row.code ?? row.state, (counts.get(row.code ?? row.state) ?? 0) + 1);
-  return [...counts].map(([code, count]) => ({ code, count })).sort((a, b) => b.count - a.count);
-}
-
-function why(device: DeviceRow, row: DeploymentRow | undefined, paused: boolean): Why {
-  const rows: Why["rows"] = [];
-  if (device.state !== "active") rows.push({ code: "revoked", detail: "", kind: "bad" });
-  if (device.connectivity === "offline") rows.push({ code: "offline", detail: "", kind: "warn" });
-  if (!row)
-    return { verdict: rows.length > 0 ? "blocked" : "up_to_date", rows: [...rows, { code: "no_rollout", detail: "", kind: "idle" }] };
-  if (failures.has(row.state))
-    return { verdict: "blocked", rows: [...rows, { code: "failed", detail: row.code?.replaceAll("_", " ") ?? "", kind: "bad" }] };
-  if (row.state === "succeeded") return { verdict: "up_to_date", rows: [{ code: "newest_already", detail: "", kind: "ok" }] };
-  if (paused) rows.push({ code: "rollout_paused", detail: "", kind: "warn" });
-  if (row.state === "queued")
-    return { verdict: rows.length > 0 ? "blocked" : "waiting", rows: [...rows, { code: "phase_not_open", detail: "", kind: "idle" }] };
-  if (row.state === "rebooting" || row.state === "confirming") rows.push({ code: "trial_boot", detail: "", kind: "run" });
-  else rows.push({ code: "downloading", detail: `${row.served_bytes} / ${row.total_bytes}`, kind: "run" });
-  return { verdict: "working", rows };
 }

@@ -172,6 +172,7 @@ export function Device() {
 /** Why it does not run what it should, in sentences. */
 function Why({ id }: { id: string }) {
   const { t } = useTranslation();
+  const word = useWord("why");
   const why = useAsk("view.why", { device: id });
   const kinds = { up_to_date: "ok", waiting: "idle", working: "run", blocked: "warn" } as const;
   return (
@@ -183,7 +184,7 @@ function Why({ id }: { id: string }) {
               <div key={row.code} className="item two">
                 <Glyph kind={row.kind} />
                 <div className="grow">
-                  <div>{t(`why.${row.code}`)}</div>
+                  <div>{word(row.code)}</div>
                   <div className="t2 s12">{row.detail}</div>
                 </div>
                 {row.until && <span className="t3 s12">{t("why.until", { at: row.until.slice(11, 16) })}</span>}
