@@ -118,7 +118,7 @@ impl Board {
         self.reboot_at = None;
     }
 
-    /// Whether it has power. It loses it at the flash operation of [`Self::cut_power_at`].
+    /// Whether it has power. It loses it at the flash operation of [`Self::cut_power_in`].
     pub fn has_power(&self) -> bool {
         self.state != State::Off
     }
