@@ -6,6 +6,7 @@ mod fuzz;
 mod judges;
 mod licences;
 mod process;
+mod screens;
 mod setup;
 mod suite;
 mod tidy;
@@ -21,6 +22,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   run [-- ARGS]    build for release and run `fleetseal demo ARGS`
+  ui               build the screens into ui/dist
   test [FILTER]    everything that must hold before a change lands; with FILTER,
                    only the tests whose name contains it
   tidy             the rules that no compiler checks: who imports whom, sizes, names, links
@@ -49,6 +51,7 @@ fn run(args: &[String]) -> Result<()> {
     };
     match (command, rest) {
         ("run", rest) => demo(rest),
+        ("ui", []) => screens::build(&Workspace::load()?),
         ("test", []) => suite::all(&Workspace::load()?),
         ("test", [filter]) => suite::filtered(&Workspace::load()?, filter),
         ("tidy", []) => tidy::run(&Workspace::load()?),
