@@ -41,15 +41,22 @@ export function Propose() {
   };
   const run = async () => {
     const made = await propose.mutateAsync({
-      file: form.file,
-      model: form.model,
-      hardware_revisions: form.hardware,
-      component: form.component,
       version: form.version,
-      security_counter: Number(form.counter),
-      installer: form.installer,
-      requires: [],
       notes: form.notes,
+      draft: false,
+      artifacts: [
+        {
+          file: form.file,
+          model: form.model,
+          hardware_revisions: form.hardware,
+          component: form.component,
+          version: form.version,
+          security_counter: Number(form.counter),
+          installer: form.installer,
+          requires: [],
+          must_pass: false,
+        },
+      ],
     });
     await go({ to: "/releases/$id", params: { id: made.row.id }, search: { tab: "review" } });
   };

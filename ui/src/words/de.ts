@@ -185,6 +185,7 @@ export const de: Record<keyof typeof en, string> = {
   "exclusion.beyond_phases": "Von keiner Phase erfasst",
   "exclusion.in_other_rollout": "In einem anderen Rollout",
   "exclusion.incompatible": "Passt nicht zu diesem Release",
+  "exclusion.must_pass_first": "Muss erst ein früheres Release durchlaufen",
   "exclusion.not_active": "Nicht aktiv",
   "exclusion.not_proven": "Schlüssel diesem Rechner nicht bewiesen",
   "exclusion.untrusted": "Zertifikat nicht vertraut",

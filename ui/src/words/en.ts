@@ -183,6 +183,7 @@ export const en = {
   "exclusion.beyond_phases": "Not covered by any phase",
   "exclusion.in_other_rollout": "In another rollout",
   "exclusion.incompatible": "Not compatible with this release",
+  "exclusion.must_pass_first": "Must pass an earlier release first",
   "exclusion.not_active": "Not active",
   "exclusion.not_proven": "Keys not proven to this desktop",
   "exclusion.untrusted": "Certificate not trusted by this desktop",

@@ -185,6 +185,7 @@ export const fr: Record<keyof typeof en, string> = {
   "exclusion.beyond_phases": "Hors de toute phase",
   "exclusion.in_other_rollout": "Dans un autre déploiement",
   "exclusion.incompatible": "Incompatible avec cette version",
+  "exclusion.must_pass_first": "Doit d'abord passer une version antérieure",
   "exclusion.not_active": "Inactif",
   "exclusion.not_proven": "Clés non prouvées à ce poste",
   "exclusion.untrusted": "Certificat non approuvé par ce poste",

@@ -185,6 +185,7 @@ export const nl: Record<keyof typeof en, string> = {
   "exclusion.beyond_phases": "In geen enkele fase",
   "exclusion.in_other_rollout": "In een andere uitrol",
   "exclusion.incompatible": "Past niet bij deze release",
+  "exclusion.must_pass_first": "Moet eerst langs een eerdere release",
   "exclusion.not_active": "Niet actief",
   "exclusion.not_proven": "Sleutels niet bewezen aan deze computer",
   "exclusion.untrusted": "Certificaat niet vertrouwd door deze computer",
