@@ -18,10 +18,10 @@ struct Measure {
 const MEASURES: &[Measure] = &[
     Measure {
         goals: "P12",
-        what: "tickets signed, verified and sealed per core",
+        what: "tickets signed, verified and sealed per core; all those of a rollout",
         package: "fleetseal-envelope",
         example: "bench_ticket",
-        quick: &[],
+        quick: &["20000"],
     },
     Measure {
         goals: "P13",

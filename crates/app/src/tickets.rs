@@ -168,14 +168,7 @@ impl App {
     /// ticket may live.
     fn times(&self, not_before: UnixTime, life: Seconds, target: &PlannedTarget) -> Result<Times, Error> {
         let issued_at = self.now();
-        if issued_at >= target.targets_expire {
-            return Err(Error::new(
-                ErrorCode::Untrusted,
-                "this computer's clock is beyond the metadata in force",
-            )
-            .detail(format!("it says {issued_at}, and the metadata lapses at {}", target.targets_expire))
-            .hint("set the clock; if it is right, key holders must sign the metadata anew"));
-        }
+        in_force(issued_at, target.targets_expire)?;
         let life = Seconds(life.0.min(envelope::ticket::LIFE.0));
         Ok(Times { issued_at, not_before, not_after: not_before + life })
     }
@@ -262,6 +255,16 @@ fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Stateme
     }
 }
 
+/// Refuses a clock beyond the metadata that tickets rest on.
+fn in_force(now: UnixTime, expires: UnixTime) -> Result<(), Error> {
+    if now < expires {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::Untrusted, "this computer's clock is beyond the metadata in force")
+        .detail(format!("it says {now}, and the metadata lapses at {expires}"))
+        .hint("set the clock; if it is right, key holders must sign the metadata anew"))
+}
+
 /// Above what the device is said to have, but never beyond the metadata in force: a backend that lies
 /// about it, or a clock that is far ahead, must not use up the numbers that honest tickets need.
 fn seq(now: UnixTime, last: u64, bound: UnixTime) -> u64 {
@@ -302,5 +305,23 @@ fn deployment(device: &Eligible, issued: Issued, phase: u32) -> NewDeployment {
         phase,
         label: Base64(issued.label),
         sealed_ticket: Base64(issued.sealed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_2099_signs_nothing_and_uses_up_no_number() {
+        let in_2099 = UnixTime::from_secs(4_070_908_800);
+        let lapses = UnixTime::from_secs(1_807_776_000);
+        let now = UnixTime::from_secs(1_800_000_000);
+        assert_eq!(in_force(in_2099, lapses).unwrap_err().code(), ErrorCode::Untrusted);
+        in_force(now, lapses).unwrap();
+        // What another desktop, or a backend that lies, drew from such a clock is not followed.
+        assert_eq!(seq(now, in_2099.as_secs() * 1_000, lapses) / 1_000, now.as_secs());
+        let ahead = now.as_secs() * 1_000 + 60_000;
+        assert_eq!(seq(now, ahead, lapses), ahead + 1);
     }
 }

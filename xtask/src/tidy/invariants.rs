@@ -1,4 +1,5 @@
-//! Every invariant in `ARCHITECTURE.md` names a test that guards it, and that test exists.
+//! Every invariant in `ARCHITECTURE.md` and every attack in `docs/attacks.md` names a test, and that test
+//! exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,26 +9,34 @@ use super::{File, Problem, rust};
 const DOCUMENT: &str = "ARCHITECTURE.md";
 /// The most lines that it may have.
 const LINES: usize = 400;
+/// Each document with a list that names tests, and what the names in it begin with.
+const LISTS: &[(&str, &str)] = &[(DOCUMENT, "INV-"), ("docs/attacks.md", "BAD-")];
 
-/// An invariant is a paragraph, list item or table row that begins with `INV-n`; each name of a test
-/// in it stands in backticks, with its path or without.
+/// An invariant is a paragraph, list item or table row that begins with `INV-n`, an attack one that
+/// begins with `BAD-n`; each name of a test in it stands in backticks, with its path or without.
 pub(super) fn guarded(files: &[File]) -> Vec<Problem> {
-    let Some(document) = files.iter().find(|file| file.path == DOCUMENT) else {
-        return Vec::new();
-    };
     let tests: BTreeSet<String> = files.iter().filter(|file| file.is_rust()).flat_map(tests_in).collect();
-    let mut problems = Vec::new();
-    let lines = document.text.lines().count();
+    let listed = LISTS.iter().filter_map(|(path, prefix)| {
+        let document = files.iter().find(|file| file.path == *path)?;
+        Some(problems_in(document, prefix, &tests))
+    });
+    let mut problems: Vec<Problem> = listed.flatten().collect();
+    let lines = files.iter().find(|file| file.path == DOCUMENT).map_or(0, |file| file.text.lines().count());
     if lines > LINES {
         problems.push(Problem::new(DOCUMENT, format!("has {lines} lines; {LINES} are enough")));
     }
+    problems
+}
+
+fn problems_in(document: &File, prefix: &str, tests: &BTreeSet<String>) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut first_lines = BTreeMap::new();
-    for (line, name, text) in invariants(document) {
+    for (line, name, text) in invariants(document, prefix) {
         let named = named_tests(&text);
         if named.is_empty() {
             problems.push(Problem::on_line(document, line, format!("{name} names no test")));
         }
-        for test in named.difference(&tests) {
+        for test in named.difference(tests) {
             problems.push(Problem::on_line(
                 document,
                 line,
@@ -42,16 +51,16 @@ pub(super) fn guarded(files: &[File]) -> Vec<Problem> {
 }
 
 /// Each invariant: its first line, its name and its text.
-fn invariants(document: &File) -> Vec<(usize, String, String)> {
+fn invariants(document: &File, prefix: &str) -> Vec<(usize, String, String)> {
     let mut found: Vec<(usize, String, String)> = Vec::new();
     let mut within = false;
     for (number, line) in document.lines() {
         let start = line.trim_start_matches(|c: char| c.is_whitespace() || "-*|#>`".contains(c));
         let digits: Option<String> =
-            start.strip_prefix("INV-").map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
+            start.strip_prefix(prefix).map(|rest| rest.chars().take_while(char::is_ascii_digit).collect());
         match digits {
             Some(digits) if !digits.is_empty() => {
-                found.push((number, format!("INV-{digits}"), line.to_owned()));
+                found.push((number, format!("{prefix}{digits}"), line.to_owned()));
                 within = true;
             }
             Some(_) | None if line.trim().is_empty() => within = false,
@@ -78,15 +87,18 @@ fn named_tests(text: &str) -> BTreeSet<String> {
     .collect()
 }
 
-/// The names of all functions under a `#[test]`, of whichever kind.
+/// The names of all functions under a `#[test]`, of whichever kind, and of those in a conformance suite,
+/// which a macro makes tests of.
 fn tests_in(file: &File) -> Vec<String> {
     let code = rust::code(&file.text);
+    let suite = file.path.contains("/conformance/");
     let mut names = Vec::new();
     let mut marked = false;
     for line in code.lines().map(str::trim) {
         if line.starts_with("#[") && line.contains("test") && !line.contains("cfg(") {
             marked = true;
         }
+        marked |= suite && line.starts_with("pub async fn ");
         let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         let name = words.iter().position(|word| *word == "fn").and_then(|at| words.get(at + 1));
         if let (true, Some(name)) = (marked, name) {
@@ -108,6 +120,21 @@ mod tests {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
         let files = [file(DOCUMENT, document), file("crates/a/src/lib.rs", TESTS)];
         guarded(&files).into_iter().map(|problem| problem.what).collect()
+    }
+
+    #[test]
+    fn an_attack_names_its_test_too() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let table =
+            "| BAD-1 | twice | `a_link_is_used_once` |\n| BAD-2 | never | `nobody_plays_this_one` |\n";
+        let suite = "pub async fn nobody_plays_this_one(subject: Subject) {}";
+        let attacks = file("docs/attacks.md", table);
+        let tests = file("crates/a/src/lib.rs", TESTS);
+        let problems = guarded(&[attacks.clone(), tests.clone()]);
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].what, "BAD-2 names `nobody_plays_this_one`, which is no test");
+        let suite = file("crates/store/src/conformance/links.rs", suite);
+        assert_eq!(guarded(&[attacks, tests, suite]), []);
     }
 
     #[test]
