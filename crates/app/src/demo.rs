@@ -8,6 +8,7 @@ mod field;
 mod lies;
 mod rules;
 mod stage;
+mod tampered;
 mod watch;
 
 use std::{path::PathBuf, time::Instant};

@@ -34,7 +34,8 @@ pub(crate) struct Options {
     /// How many come in a second, whatever became of those before
     #[arg(long, default_value_t = 100.0)]
     per_second: f64,
-    /// A little of every fault: slow, cut off, lapsed links, failed trials, flipped bits
+    /// A little of every fault: slow, cut off, lapsed links, failed trials, flipped bits, tampered segments,
+    /// foreign certificates, replays
     #[arg(long)]
     faults: bool,
     /// Draws the faults
@@ -102,7 +103,14 @@ pub(crate) async fn run(session: &Session<'_>, options: Options) -> Result<(), E
         line("check-in", &report.check_in)
             + &line("download", &report.download)
             + &line("update", &report.update)
-            + &format!("refused: {:?}\nstopped: {:?}\n", report.tally.refused, report.tally.stopped)
+            + &format!("refused by devices: {:?}\n", report.tally.refused)
+            + &format!("refused by the backend: {:?}\n", report.tally.repelled)
+            + &format!("stopped: {:?}\n", report.tally.stopped)
     });
-    Ok(())
+    if report.tally.let_through.is_empty() {
+        Ok(())
+    } else {
+        let what = report.tally.let_through.keys().cloned().collect::<Vec<_>>().join(", ");
+        Err(Error::new(app::ErrorCode::Internal, "the backend let an attack through").detail(what))
+    }
 }

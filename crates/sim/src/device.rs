@@ -8,10 +8,14 @@ use model::{
     Component, DeviceId, HardwareRevision, InstallerName, ModelName, SecurityCounter, Serial, UnixTime,
     Version,
 };
+use protocol::{
+    Base64,
+    device::{CheckInRequest, path},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Fault, SimInstaller,
+    Fault, Intruder, SimInstaller,
     line::{Gate, Line},
 };
 
@@ -112,6 +116,29 @@ impl SimDevice {
                 Exit::Restart => parts = device.into_parts(),
             }
         }
+    }
+
+    /// Does to the backend what its fault has somebody do: what that was, and whether it was refused.
+    ///
+    /// # Errors
+    /// The device is not enrolled, so that there is nothing to copy.
+    pub async fn attack(&self) -> io::Result<Option<(&'static str, bool)>> {
+        let replayed = CheckInRequest { counter: 0, nonce: Base64(vec![7; 16]), components: Vec::new() };
+        let replayed = serde_json::to_vec(&replayed).map_err(io::Error::other)?;
+        let (name, intruder) = match self.plan.fault {
+            Fault::ForeignCertificate => ("foreign_certificate", Intruder::stranger(&self.storage)?),
+            Fault::Replay => ("replay", Intruder::with_disk_of(&self.storage)?),
+            Fault::None
+            | Fault::Slow { .. }
+            | Fault::CutOff { .. }
+            | Fault::Garbled { .. }
+            | Fault::LinkLapses { .. }
+            | Fault::TrialFails
+            | Fault::StagedBitFlips => return Ok(None),
+        };
+        let answer = intruder.post(path::CHECK_IN, &replayed).await;
+        // A handshake that fails is a refusal, too.
+        Ok(Some((name, answer.map_or(true, |answer| answer.status >= 400))))
     }
 
     fn settings(&self) -> Settings {

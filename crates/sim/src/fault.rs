@@ -31,6 +31,10 @@ pub enum Fault {
     TrialFails,
     /// Its flash flips a bit of what was staged.
     StagedBitFlips,
+    /// Somebody comes in its place with a certificate that nobody issued.
+    ForeignCertificate,
+    /// Somebody has a copy of its disk and repeats what it said before.
+    Replay,
 }
 
 /// How many of a thousand devices have each fault. The rest have none.
@@ -46,12 +50,26 @@ pub struct FaultMix {
     pub trial_fails: u16,
     /// Flashes that flip a bit.
     pub staged_bit_flips: u16,
+    /// Lines on which a segment is tampered with once.
+    pub tampered_segments: u16,
+    /// Devices in whose place a stranger comes.
+    pub foreign_certificates: u16,
+    /// Devices whose check-in is replayed.
+    pub replays: u16,
 }
 
 impl FaultMix {
     /// A little of everything.
-    pub const MIXED: Self =
-        Self { slow: 50, cut_off: 50, link_lapses: 20, trial_fails: 10, staged_bit_flips: 10 };
+    pub const MIXED: Self = Self {
+        slow: 50,
+        cut_off: 50,
+        link_lapses: 20,
+        trial_fails: 10,
+        staged_bit_flips: 10,
+        tampered_segments: 20,
+        foreign_certificates: 10,
+        replays: 5,
+    };
 
     /// The fault of the device of this number, the same for the same seed.
     pub fn draw(self, seed: u64, device: u64) -> Fault {
@@ -63,6 +81,12 @@ impl FaultMix {
             (self.link_lapses, Fault::LinkLapses { milliseconds: 8_000 }),
             (self.trial_fails, Fault::TrialFails),
             (self.staged_bit_flips, Fault::StagedBitFlips),
+            (
+                self.tampered_segments,
+                Fault::Garbled { after_bytes: 16 * 1_024 + mix(device) % (512 * 1_024) },
+            ),
+            (self.foreign_certificates, Fault::ForeignCertificate),
+            (self.replays, Fault::Replay),
         ];
         for (share, fault) in faults {
             below += u64::from(share);
@@ -92,6 +116,9 @@ mod tests {
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         let none = draw(1).iter().filter(|fault| **fault == Fault::None).count();
-        assert!((8_300..8_900).contains(&none), "{none}");
+        assert!((8_000..8_500).contains(&none), "{none}");
+        for rare in [Fault::ForeignCertificate, Fault::Replay, Fault::TrialFails] {
+            assert!(draw(1).contains(&rare), "{rare:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use model::DeploymentState;
 use serde::Serialize;
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -39,6 +39,10 @@ pub struct Tally {
     pub refused: BTreeMap<String, u64>,
     /// Deployments by the state that they came to.
     pub reached: BTreeMap<String, u64>,
+    /// What was tried against the backend and refused.
+    pub repelled: BTreeMap<String, u64>,
+    /// What was tried against the backend and let through: nothing, if it keeps its rules.
+    pub let_through: BTreeMap<String, u64>,
     /// Devices that stopped, by the reason.
     pub stopped: BTreeMap<String, u64>,
     /// Ciphertext bytes that were staged and verified.
@@ -133,8 +137,17 @@ impl Fleet {
                 sleep_until(at).await;
                 let watcher = Arc::clone(&shared);
                 // Due times, not the times at which a busy machine got round to it.
-                let mut seen = Seen { arrived: at, first_bytes: None, began: None, greeted: false };
-                let outcome = device.run(cancel, Box::new(move |event| watcher.note(event, &mut seen))).await;
+                let (greet, greeted) = oneshot::channel();
+                let mut seen =
+                    Seen { arrived: at, first_bytes: None, began: None, greet: Some(greet), greeted: false };
+                let run = device.run(cancel, Box::new(move |event| watcher.note(event, &mut seen)));
+                // Whoever comes in its place comes after it was there once.
+                let attack = async {
+                    if greeted.await.is_ok() {
+                        shared.attacked(device.attack().await);
+                    }
+                };
+                let (outcome, ()) = tokio::join!(run, attack);
                 if let Err(error) = outcome {
                     shared.tally.send_modify(|tally| {
                         *tally.stopped.entry(error.code().as_str().to_owned()).or_default() += 1;
@@ -167,6 +180,8 @@ impl Fleet {
 /// What was seen of one device.
 struct Seen {
     arrived: Instant,
+    /// Told at its first check-in.
+    greet: Option<oneshot::Sender<()>>,
     greeted: bool,
     began: Option<Instant>,
     first_bytes: Option<Instant>,
@@ -174,11 +189,25 @@ struct Seen {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "most events need no counting, and more may come")]
 impl Shared {
+    /// An attack that could not be made counts as neither.
+    fn attacked(&self, outcome: std::io::Result<Option<(&'static str, bool)>>) {
+        if let Ok(Some((what, refused))) = outcome {
+            self.tally.send_modify(|tally| {
+                let by = if refused { &mut tally.repelled } else { &mut tally.let_through };
+                *by.entry(what.to_owned()).or_default() += 1;
+            });
+        }
+    }
+
     fn note(&self, event: &Event, seen: &mut Seen) {
         let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::CheckedIn { .. } if !seen.greeted => {
                 seen.greeted = true;
+                if let Some(greet) = seen.greet.take() {
+                    // Nobody may be waiting any more.
+                    greet.send(()).ok();
+                }
                 record(&mut times.check_in, seen.arrived);
             }
             Event::Staged { bytes, total_bytes, .. } => {

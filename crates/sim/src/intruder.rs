@@ -2,7 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use agent::{Blob, MemoryStorage, Storage as _, SystemClock};
+use agent::{Blob, MemoryStorage, Storage as _, SystemClock, SystemRandom};
+use envelope::{P256Key, PublicKey, Signer as _};
+use pki::{P256Signer, SignError};
 use protocol::Base64;
 use serde::Deserialize;
 use tls::{CertificateDer, ClientTls, Identity, Time};
@@ -41,29 +43,21 @@ impl Intruder {
     /// # Errors
     /// There is none.
     pub fn with_disk_of(storage: &MemoryStorage) -> io::Result<Self> {
-        let missing = || io::Error::new(io::ErrorKind::NotFound, "the device is not enrolled");
         let key = storage.read(Blob::IdentityKey)?.ok_or_else(missing)?;
-        let stolen = storage.read(Blob::Identity)?.ok_or_else(missing)?;
-        let stolen: Stolen = serde_json::from_slice(&stolen).map_err(io::Error::other)?;
-        let der = |bytes: &Base64| CertificateDer::from(bytes.0.clone());
-        let roots: Vec<_> = stolen.roots.iter().map(der).collect();
-        let identity =
-            Identity::from_pkcs8(stolen.chain.iter().map(der).collect(), &key).map_err(io::Error::other)?;
-        Self::with_identity(&identity, &roots, &stolen.address)
+        let stolen = Stolen::from_disk_of(storage)?;
+        stolen.with(&stolen.chain.iter().map(der).collect::<Vec<_>>(), &key)
     }
 
-    /// Takes any identity, such as one by a CA that nobody trusts.
+    /// Finds the way to the backend on a device's disk, and goes there with a certificate over a key of
+    /// its own that nobody issued.
     ///
     /// # Errors
-    /// There is no usable root.
-    pub fn with_identity(
-        identity: &Identity,
-        roots: &[CertificateDer<'_>],
-        address: &str,
-    ) -> io::Result<Self> {
-        let tls = ClientTls::fleet(identity, roots, Time::Clock(Arc::new(SystemClock)))
-            .map_err(io::Error::other)?;
-        Ok(Self { tls, address: address.to_owned() })
+    /// The device is not enrolled.
+    pub fn stranger(storage: &MemoryStorage) -> io::Result<Self> {
+        let key = P256Key::generate().map_err(io::Error::other)?;
+        let pkcs8 = key.to_pkcs8().map_err(io::Error::other)?;
+        let certificate = pki::self_signed(&Own(key), &mut SystemRandom).map_err(io::Error::other)?;
+        Stolen::from_disk_of(storage)?.with(&[certificate], &pkcs8)
     }
 
     /// Gets a path.
@@ -104,6 +98,45 @@ impl Intruder {
             Ok(_) | Err(_) => {}
         }
         parse(&answer)
+    }
+}
+
+impl Stolen {
+    fn from_disk_of(storage: &MemoryStorage) -> io::Result<Self> {
+        let stolen = storage.read(Blob::Identity)?.ok_or_else(missing)?;
+        serde_json::from_slice(&stolen).map_err(io::Error::other)
+    }
+
+    fn with(&self, chain: &[CertificateDer<'static>], pkcs8: &[u8]) -> io::Result<Intruder> {
+        let roots: Vec<_> = self.roots.iter().map(der).collect();
+        let identity = Identity::from_pkcs8(chain.to_vec(), pkcs8).map_err(io::Error::other)?;
+        let time = Time::Clock(Arc::new(SystemClock));
+        let tls = ClientTls::fleet(&identity, &roots, time).map_err(io::Error::other)?;
+        Ok(Intruder { tls, address: self.address.clone() })
+    }
+}
+
+fn missing() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the device is not enrolled")
+}
+
+fn der(bytes: &Base64) -> CertificateDer<'static> {
+    CertificateDer::from(bytes.0.clone())
+}
+
+/// A key of the intruder's own.
+struct Own(P256Key);
+
+impl P256Signer for Own {
+    fn public_key_sec1(&self) -> [u8; 65] {
+        match self.0.public_key() {
+            PublicKey::P256(point) => point,
+            PublicKey::Ed25519(_) => unreachable!("a P-256 key has a P-256 public half"),
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignError> {
+        self.0.sign(message).map_err(|source| SignError::Failed { reason: source.to_string() })
     }
 }
 

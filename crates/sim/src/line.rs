@@ -60,7 +60,11 @@ impl Dial for Line {
         Box::pin(async move {
             let stream = TcpDial.dial(address).await?;
             Ok(match self.fault {
-                Fault::None | Fault::TrialFails | Fault::StagedBitFlips => stream,
+                Fault::None
+                | Fault::TrialFails
+                | Fault::StagedBitFlips
+                | Fault::ForeignCertificate
+                | Fault::Replay => stream,
                 Fault::Slow { bytes_per_second } => Box::new(Slow {
                     stream,
                     bytes_per_second: bytes_per_second.max(1),

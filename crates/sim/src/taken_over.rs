@@ -51,7 +51,7 @@ pub struct TakenOver {
 #[derive(Debug)]
 struct Lies {
     link: Ed25519Key,
-    device: DeviceId,
+    device: Mutex<DeviceId>,
     /// What it serves below `/v1/tuf/` and `/v1/links/`.
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     offers: Mutex<Vec<Offer>>,
@@ -84,7 +84,7 @@ impl TakenOver {
             ServerTls::new(&identity, roots, Arc::new(SystemClock)).map_err(|source| keys(source.into()))?;
         let lies = Arc::new(Lies {
             link: Ed25519Key::from_seed(&seed),
-            device,
+            device: Mutex::new(device),
             files: Mutex::default(),
             offers: Mutex::default(),
             reports: Mutex::default(),
@@ -118,6 +118,11 @@ impl TakenOver {
     /// Offers this from now on.
     pub fn offer(&self, offers: Vec<Offer>) {
         *lock(&self.lies.offers) = offers;
+    }
+
+    /// Talks to this device from now on.
+    pub fn talk_to(&self, device: DeviceId) {
+        *lock(&self.lies.device) = device;
     }
 
     /// Says that it is this late.
@@ -167,7 +172,7 @@ impl Lies {
         let request: CheckInRequest = serde_json::from_slice(body).ok()?;
         let nonce = request.nonce.0.as_slice().try_into().ok()?;
         let at = lock(&self.at).unwrap_or_else(|| tls::Clock::now(&SystemClock));
-        let check_in = CheckIn { device: self.device, nonce, at }.sign(&self.link).ok()?;
+        let check_in = CheckIn { device: *lock(&self.device), nonce, at }.sign(&self.link).ok()?;
         let response = CheckInResponse {
             check_in: Base64(check_in),
             poll_after: model::Seconds(1),

@@ -19,9 +19,10 @@ use sim::{SimDevice, TakenOver};
 use tokio::sync::mpsc;
 
 use super::{
-    field::{ALPHA, BETA, GAMMA, Running},
+    field::{ALPHA, BETA, DELTA, GAMMA, Running},
     rules::{Rule, Rules},
     stage::Stage,
+    tampered,
 };
 use crate::{
     Error, Founding, Shutdown,
@@ -59,6 +60,8 @@ pub(crate) async fn play(
     let preview = stage.alice.run::<RolloutPreview>(later.clone()).await?;
     stage.alice.run::<RolloutStart>(Commit { request: later, token: preview.token }).await?;
     line("a rollout of 1.2.0 is signed, to begin in an hour".into());
+    tampered::sign(stage, &field, release).await?;
+    line("another one to a single device, whose hours are not now".into());
     // One honest look at the new metadata.
     let device = Arc::clone(&field.devices[ALPHA]);
     watch(&device, |event| matches!(event, Event::CheckedIn { .. })).await;
@@ -84,7 +87,7 @@ pub(crate) async fn play(
             ErrorCode::Internal,
             "the device does not even talk to the taken over backend",
         )
-        .detail(format!("{greeted:?}")));
+        .detail(said(greeted.as_ref())));
     }
     let ticket = |device: DeviceId, release: ReleaseId| {
         tickets
@@ -102,11 +105,7 @@ pub(crate) async fn play(
         let answer =
             watch(&device, |event| matches!(event, Event::Refused { .. } | Event::Deployment { .. })).await;
         let held = matches!(answer, Some(Event::Refused { .. }));
-        let outcome = match &answer {
-            Some(Event::Refused { code, .. }) => format!("the device refused: {code}"),
-            other => format!("{other:?}"),
-        };
-        rules.tried(rule, tried, held, outcome);
+        rules.tried(rule, tried, held, said(answer.as_ref()));
     }
 
     // It is the device's own ticket, and true; only its hour has not come.
@@ -122,6 +121,12 @@ pub(crate) async fn play(
     let outcome = "the device holds the ticket and waits for the hour that is signed into it";
     rules.tried(Rule::R13, tried, offered && acted.is_none(), outcome);
     taken.offer(Vec::new());
+
+    // With the true metadata still, for nothing but the bytes to be wrong.
+    tampered::play(stage, &field, &taken, ticket(field.ids[DELTA], release)?, &attacker.key("link")?, rules)
+        .await?;
+    taken.offer(Vec::new());
+    taken.talk_to(alpha);
     // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
     attacker.publish(&before, &attacker.targets(&before)?)?;
     let trouble =
@@ -131,7 +136,7 @@ pub(crate) async fn play(
         Rule::R13,
         "serve yesterday's targets under fresh timestamps, signed with stolen keys",
         held,
-        format!("{trouble:?}"),
+        said(trouble.as_ref()),
     );
 
     // A release that the attacker signed alone.
@@ -147,7 +152,7 @@ pub(crate) async fn play(
         Rule::R10,
         "serve targets that no release key signed, with stolen timestamp keys",
         held,
-        format!("{trouble:?}"),
+        said(trouble.as_ref()),
     );
 
     taken.stop();
@@ -170,23 +175,24 @@ impl Attacker<'_> {
         Signed::parse(bytes).map_err(untrusted)
     }
 
+    /// An online key of the backend, as it lies on its disk.
+    fn key(&self, name: &str) -> Result<Ed25519Key, Error> {
+        let path = self.stage.config.data.join("keys").join(name);
+        let seed = fs::read(&path).map_err(|source| Error::file("read", &path, &source))?;
+        let seed: [u8; 32] =
+            seed.try_into().map_err(|_| Error::new(ErrorCode::Internal, "a stolen key cannot be read"))?;
+        Ok(Ed25519Key::from_seed(&seed))
+    }
+
     /// Serves these files, with `targets` under snapshot and timestamp that are as new as can be.
     fn publish(&self, files: &Files, targets: &Signed<Targets>) -> Result<(), Error> {
-        let key = |name: &str| {
-            let path = self.stage.config.data.join("keys").join(name);
-            let seed = fs::read(&path).map_err(|source| Error::file("read", &path, &source))?;
-            let seed: [u8; 32] = seed
-                .try_into()
-                .map_err(|_| Error::new(ErrorCode::Internal, "a stolen key cannot be read"))?;
-            Ok::<_, Error>(Ed25519Key::from_seed(&seed))
-        };
         let now = self.stage.alice.now();
         // Above every version that the device has seen.
         let version = now.as_secs() + 3_600;
         let mut snapshot = Signed::new(Snapshot::new(version, now, targets)).map_err(untrusted)?;
-        snapshot.sign(&key("snapshot")?)?;
+        snapshot.sign(&self.key("snapshot")?)?;
         let mut timestamp = Signed::new(Timestamp::new(version, now, &snapshot)).map_err(untrusted)?;
-        timestamp.sign(&key("timestamp")?)?;
+        timestamp.sign(&self.key("timestamp")?)?;
         for (path, bytes) in files {
             self.taken.serve(&format!("{}{path}", device_path::TUF), bytes.clone());
         }
@@ -201,8 +207,23 @@ impl Attacker<'_> {
     }
 }
 
+/// What a device said, in words.
+pub(crate) fn said(event: Option<&Event>) -> String {
+    match event {
+        Some(Event::Refused { code, .. }) => format!("the device refused: {code}"),
+        Some(Event::Trouble { code }) => format!("the device takes none of it: {code}"),
+        Some(Event::Deployment { state, code, .. }) => {
+            let code = code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+            format!("the deployment came to {}{code}", state.as_str())
+        }
+        Some(Event::CheckedIn { .. }) => "the device checked in".to_owned(),
+        Some(_) => "the device went on".to_owned(),
+        None => "the device said nothing".to_owned(),
+    }
+}
+
 /// Switches a device on and waits for something to happen on it.
-async fn watch(device: &SimDevice, wanted: impl FnMut(&Event) -> bool) -> Option<Event> {
+pub(crate) async fn watch(device: &SimDevice, wanted: impl FnMut(&Event) -> bool) -> Option<Event> {
     watch_for(device, WATCH, wanted).await
 }
 
@@ -256,7 +277,7 @@ async fn metadata(stage: &Stage) -> Result<Files, Error> {
 
 /// A ticket as it lies in the backend's database.
 #[derive(Clone)]
-struct Stored {
+pub(crate) struct Stored {
     device: DeviceId,
     release: ReleaseId,
     deployment: DeploymentId,
@@ -265,7 +286,7 @@ struct Stored {
 }
 
 impl Stored {
-    fn offer(self) -> Offer {
+    pub(crate) fn offer(self) -> Offer {
         Offer {
             deployment: self.deployment,
             sealed_ticket: Base64(self.sealed),
@@ -312,7 +333,11 @@ async fn swap_keys(
         stage.alice.run::<RolloutPreview>(plan(release, vec![device, field.ids[BETA]], None)).await?;
     let untrusted = preview.excluded.iter().find(|exclusion| exclusion.reason == ExclusionReason::Untrusted);
     let held = untrusted.is_some_and(|exclusion| exclusion.examples == [device]) && preview.devices == 1;
-    let outcome = format!("no ticket is signed for it: {:?}", preview.excluded);
+    let outcome = if held {
+        "the desktop does not trust it, and signs no ticket for it".to_owned()
+    } else {
+        format!("tickets would be signed for {} devices", preview.devices)
+    };
     let tried = "hand a desktop a certificate with the backend's own KEM key, to read the update";
     rules.tried(Rule::R8, tried, held, outcome);
     stage.stop().await?;
@@ -382,7 +407,7 @@ impl Founding {
     }
 }
 
-fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) -> PlanRollout {
+pub(crate) fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) -> PlanRollout {
     PlanRollout {
         release,
         target: None,
@@ -404,10 +429,10 @@ fn plan(release: ReleaseId, devices: Vec<DeviceId>, start_at: Option<UnixTime>) 
     }
 }
 
-fn database(stage: &Stage) -> Result<Connection, Error> {
+pub(crate) fn database(stage: &Stage) -> Result<Connection, Error> {
     Connection::open(stage.config.data.join("store.sqlite")).map_err(failed)
 }
 
-fn failed(source: rusqlite::Error) -> Error {
+pub(crate) fn failed(source: rusqlite::Error) -> Error {
     Error::internal("the attacker could not use the database", source)
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use agent::{Blob, Storage as _};
-use envelope::{KemSecret, P256Key, Recipient, SystemRandom};
+use envelope::{KemSecret, Recipient};
 use model::{
     DeploymentState, DeviceId, FailureThreshold, Gate, LinkId, Percent, ReleaseId, RolloutId, RolloutState,
     Seconds, planner::Counts,
@@ -21,7 +21,6 @@ use protocol::{
     operator::{DeploymentRow, DeviceState, LinkCounts, RolloutDetail},
 };
 use sim::Intruder;
-use tls::CertificateDer;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -45,7 +44,6 @@ use crate::{
         Commit, DeviceName, ListDeployments, ListLinks, Nothing, PageRequest, PhaseSize, PlanRollout,
         RevokeDevice, RolloutName, Size,
     },
-    signer::Ecdsa,
 };
 
 /// How the main rollout ended.
@@ -79,7 +77,7 @@ pub(crate) async fn rollout(
     let started = alice.run::<RolloutStart>(Commit { request, token: planned.token }).await?;
     let rollout = RolloutName { rollout: started.row.id };
 
-    strangers(stage, rules).await?;
+    strangers(stage, field, rules).await?;
     revoke(stage, field, rules).await?;
     let mut seen = Links::default();
     let mut copy = Copy::NotYet;
@@ -97,7 +95,7 @@ pub(crate) async fn rollout(
         match detail.row.state {
             state if state.ended() => break detail,
             RolloutState::Paused => {
-                let why = format!("{:?}", detail.pause_cause);
+                let why = stuck(stage, rollout.rollout).await?;
                 return Err(Error::new(ErrorCode::Refused, "the rollout paused by itself").detail(why));
             }
             _ if Instant::now() > deadline => {
@@ -139,7 +137,7 @@ fn plan(release: ReleaseId) -> PlanRollout {
 }
 
 /// Those who have no certificate of the fleet.
-async fn strangers(stage: &Stage, rules: &Rules<'_>) -> Result<(), Error> {
+async fn strangers(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(), Error> {
     let address = stage.address();
     let plain = async {
         let mut stream = TcpStream::connect(&address).await?;
@@ -156,12 +154,7 @@ async fn strangers(stage: &Stage, rules: &Rules<'_>) -> Result<(), Error> {
         "no HTTP answer came back",
     );
 
-    let key = P256Key::generate()?;
-    let certificate = pki::self_signed(&Ecdsa(&key), &mut SystemRandom)?;
-    let wrong = |source| Error::internal("a stranger could not be made", source);
-    let identity = tls::Identity::from_pkcs8(vec![certificate], &key.to_pkcs8()?).map_err(wrong)?;
-    let root = CertificateDer::from(stage.alice.session().await?.membership.ca_root.0.clone());
-    let stranger = Intruder::with_identity(&identity, &[root], &address)
+    let stranger = Intruder::stranger(&field.devices[field::THIEF].storage())
         .map_err(|source| Error::internal("a stranger could not be made", source))?;
     let answer = stranger.get("/v1/operator/fleet").await;
     let outcome = answer
@@ -223,8 +216,11 @@ impl Copy {
                 }
                 told.cancel();
                 drop(run.await);
-                let outcome =
-                    format!("their counters fork: the backend raises an alarm and holds it for {state:?}");
+                let outcome = if state == DeviceState::Cloned {
+                    "their counters fork: the backend raises an alarm and serves neither".to_owned()
+                } else {
+                    "nobody noticed the copy".to_owned()
+                };
                 let tried = "run a device beside a copy of its disk";
                 rules.tried(Rule::R3, tried, state == DeviceState::Cloned, outcome);
                 revoke_device(stage, id, "its disk was copied").await?;
@@ -342,8 +338,8 @@ async fn afterwards(
     let succeeded = state(field::LAPSES) == Some(DeploymentState::Succeeded);
     let reissued = links.reissued > 0 && links.expired > 0;
     let outcome = format!(
-        "{made} links were seen; the device ended as {:?}; {} reissued in all",
-        state(field::LAPSES),
+        "{made} links were seen; the device's deployment is {}; {} reissued in all",
+        in_words(state(field::LAPSES)),
         links.reissued
     );
     rules.tried(Rule::R7, "let a link lapse unused", succeeded && reissued, outcome);
@@ -372,8 +368,8 @@ async fn afterwards(
 
     let cut = state(field::CUT_OFF) == Some(DeploymentState::Succeeded);
     let row = rows.iter().find(|row| row.device == field.ids[field::CUT_OFF]);
-    let outcome =
-        row.map_or_else(String::new, |row| format!("{:?} after {} bytes", row.state, row.served_bytes));
+    let outcome = row
+        .map_or_else(String::new, |row| format!("{} after {} bytes", row.state.as_str(), row.served_bytes));
     rules.tried(Rule::R12, "cut the line in the middle of a download", cut, format!("resumed: {outcome}"));
     let garbled = state(field::GARBLED) == Some(DeploymentState::Succeeded);
     rules.tried(
@@ -387,7 +383,7 @@ async fn afterwards(
         Rule::R14,
         "boot new software that does not come up",
         failed == Some(DeploymentState::RolledBack),
-        format!("every byte was written, and it counts as {failed:?}"),
+        format!("every byte was written, and it counts as {}", in_words(failed)),
     );
     plaintext(stage, rules)
 }
@@ -429,7 +425,7 @@ fn search(dir: &Path, sample: &[u8], files: &mut u32, found: &mut u32) -> Result
 fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage: &Stage) -> Vec<String> {
     let mut astray = Vec::new();
     if detail.row.state != RolloutState::Finished {
-        astray.push(format!("the rollout ended as {:?}", detail.row.state));
+        astray.push(format!("the rollout ended as {}", detail.row.state.as_str()));
     }
     for (number, device) in field.ids.iter().enumerate() {
         let state = state_of(rows, *device);
@@ -440,18 +436,16 @@ fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage
         };
         if !right {
             let part = field::cast().get(&number).copied().unwrap_or("did nothing special");
-            astray.push(format!("device {number}, which {part}, ended as {state:?}"));
+            astray.push(format!("device {number}, which {part}, ended as {}", in_words(state)));
         }
     }
     let artifact = fs::read(stage.agent()).ok();
     for agent in &field.agents {
         let row = rows.iter().find(|row| row.serial == agent.serial);
         if row.map(|row| row.state) != Some(DeploymentState::Succeeded) {
-            astray.push(format!(
-                "process {} ended as {:?}",
-                agent.serial,
-                row.map(|row| (row.state, row.code.clone()))
-            ));
+            let code = row.and_then(|row| row.code.clone()).unwrap_or_default();
+            let state = in_words(row.map(|row| row.state));
+            astray.push(format!("process {} ended as {state} {code}", agent.serial));
         } else if agent.running().is_none() || (artifact.is_none()) {
             astray.push(format!("process {} runs nothing", agent.serial));
         }
@@ -483,6 +477,10 @@ async fn stuck(stage: &Stage, rollout: RolloutId) -> Result<String, Error> {
     let rows = deployments(stage, rollout).await?;
     let open = rows.iter().filter(|row| !row.state.ended()).take(10);
     Ok(open.map(|row| format!("{} is {}", row.serial, row.state.as_str())).collect::<Vec<_>>().join(", "))
+}
+
+fn in_words(state: Option<DeploymentState>) -> &'static str {
+    state.map_or("not part of the rollout", DeploymentState::as_str)
 }
 
 fn state_of(rows: &[DeploymentRow], device: DeviceId) -> Option<DeploymentState> {
