@@ -144,7 +144,7 @@ impl Fleet {
                 // Whoever comes in its place comes after it was there once.
                 let attack = async {
                     if greeted.await.is_ok() {
-                        shared.attacked(device.attack().await);
+                        shared.attacked(&device.attack().await);
                     }
                 };
                 let (outcome, ()) = tokio::join!(run, attack);
@@ -190,11 +190,11 @@ struct Seen {
 #[expect(clippy::wildcard_enum_match_arm, reason = "most events need no counting, and more may come")]
 impl Shared {
     /// An attack that could not be made counts as neither.
-    fn attacked(&self, outcome: std::io::Result<Option<(&'static str, bool)>>) {
+    fn attacked(&self, outcome: &std::io::Result<Option<(&'static str, bool)>>) {
         if let Ok(Some((what, refused))) = outcome {
             self.tally.send_modify(|tally| {
-                let by = if refused { &mut tally.repelled } else { &mut tally.let_through };
-                *by.entry(what.to_owned()).or_default() += 1;
+                let by = if *refused { &mut tally.repelled } else { &mut tally.let_through };
+                *by.entry((*what).to_owned()).or_default() += 1;
             });
         }
     }
