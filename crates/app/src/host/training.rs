@@ -109,7 +109,14 @@ fn simulation(devices: u32) -> Result<Simulation, Error> {
         installer: "slots".parse().expect(constant),
         version: "1.0.0".parse().expect(constant),
         per_second: 200.0,
-        faults: FaultMix { slow: 400, cut_off: 50, link_lapses: 30, trial_fails: 30, staged_bit_flips: 10 },
+        faults: FaultMix {
+            slow: 400,
+            cut_off: 50,
+            link_lapses: 30,
+            trial_fails: 30,
+            staged_bit_flips: 10,
+            ..FaultMix::default()
+        },
         seed: 7,
     })
 }
