@@ -154,10 +154,7 @@ impl Vault {
         let holder = match &found.token {
             None => Holder::Vault(inner.secret(at)?),
             Some(place) => Holder::Token {
-                tokens: inner
-                    .tokens
-                    .clone()
-                    .ok_or_else(|| Error::NoTokens { serial: place.serial.clone() })?,
+                tokens: inner.tokens.clone().ok_or_else(|| Error::NoPin { serial: place.serial.clone() })?,
                 place: place.clone(),
                 pin: inner.pin(&place.serial)?,
             },
