@@ -25,6 +25,7 @@ test("the palette finds a place, an act and a device", async ({ page }) => {
   await page.keyboard.press("Control+k");
   await page.keyboard.type("HX220-0446007");
   await expect(page.getByRole("button", { name: /HX220-0446007/ })).toBeVisible();
+  await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "HX220-0446007" })).toBeVisible();
 });
