@@ -179,7 +179,13 @@ table! { App:
     FleetRemovePerson "fleet.remove_person" ADMIN, RemovePerson => Done;
     FleetConfirmJump "fleet.confirm_jump" ADMIN, Nothing => Done;
     FleetAlarms "fleet.alarms" Access::Member, PageRequest => Page<AlarmRow>;
-    FleetAudit "fleet.audit" AUDIT, PageRequest => Page<AuditRow>;
+    FleetRecoverBackendPreview "fleet.recover_backend_preview" ADMIN, Nothing => Preview;
+    FleetRecoverBackend "fleet.recover_backend" ADMIN, Commit<Nothing> => Recovered;
+
+    AuditList "audit.list" AUDIT, PageRequest => Page<AuditRow>;
+    AuditCosign "audit.cosign" Access::Member, Nothing => CosignedHeads;
+    AuditExport "audit.export" AUDIT, AuditFile => ExportedAudit;
+    AuditVerify "audit.verify" Access::Local, AuditFile => VerifiedAudit;
 
     DeviceToken "device.token" PROVISION, MakeToken => EnrolmentTokenText, Consent;
     DeviceEnrolments "device.enrolments" PROVISION, Nothing => Page<Enrolment>;
@@ -281,7 +287,18 @@ impl App {
         Self: Handle<C>,
     {
         self.check_access(C::NAME, C::ACCESS).await?;
-        self.handle(request).await
+        // What changes something begins and ends with a look at the logs; what recovers them is free to.
+        let watched = matches!(C::ACCESS, Access::Roles(_))
+            && !C::NAME.starts_with("fleet.recover_backend")
+            && !C::NAME.starts_with("audit.");
+        if watched {
+            self.watch_logs(false).await?;
+        }
+        let response = self.handle(request).await?;
+        if watched {
+            self.watch_logs(true).await?;
+        }
+        Ok(response)
     }
 }
 

@@ -101,6 +101,11 @@ impl App {
         }
     }
 
+    /// The vault, if it was opened before; it stays closed otherwise, and free for other programs.
+    pub(crate) fn vault_at_hand(&self) -> Option<Vault> {
+        self.vault_slot().clone()
+    }
+
     pub(crate) fn keep_vault(&self, vault: Vault) {
         *self.vault_slot() = Some(vault);
     }

@@ -13,6 +13,7 @@ use crate::{
     command::{DeviceList, DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, Handle},
     dto::{DeviceName, DeviceTimelineRequest, Done, ListDevices, Preview, RevokeDevice},
     release::{effect, expect_same, preview},
+    workspace::replace,
 };
 
 /// The filter and the page in one query.
@@ -86,9 +87,10 @@ impl Handle<DeviceRevoke> for App {
         let body = operator::RevokeDevice {
             state: DeviceState::Revoked,
             reason: request.reason,
-            revocation_list: Some(list.into()),
+            revocation_list: Some(list.clone().into()),
         };
         self.session().await?.client.tell(&path::revoke_device(device), &body).await?;
+        replace(&self.workspace().file("revoked.cbor"), &list)?;
         self.memory()?.forget(device)?;
         Ok(Done {})
     }

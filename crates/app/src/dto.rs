@@ -1,6 +1,7 @@
 //! What commands take and give. Types of the operator API stand for themselves; what is here is the
 //! application's own.
 
+mod audit;
 mod device;
 mod fleet;
 mod release;
@@ -11,12 +12,13 @@ mod token;
 mod vault;
 mod watch;
 
+pub use audit::*;
 pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
     AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceModel, DeviceRow, Enrolment, FleetOverview,
-    FleetSummary, LinkRow, Page, PageRequest, Person, ReleaseDetail, ReleaseRow, RolloutDetail, RolloutRow,
-    SignatureRequest, TimelineEntry,
+    FleetSummary, LinkRow, Page, PageRequest, Person, Recovered, ReleaseDetail, ReleaseRow, RolloutDetail,
+    RolloutRow, SignatureRequest, TimelineEntry,
 };
 pub use release::*;
 pub use request::*;

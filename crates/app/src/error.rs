@@ -86,6 +86,7 @@ impl From<ErrorBody> for Error {
 #[expect(clippy::wildcard_enum_match_arm, reason = "what nobody can act on shares a code")]
 impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Self {
+        use envelope::log::Error as L;
         use vault::Error as E;
         let (code, hint) = match &error {
             E::Missing { .. } => (ErrorCode::NotFound, "make one with `fleetseal vault create`"),
@@ -174,6 +175,10 @@ impl From<vault::Error> for Error {
                 ErrorCode::InvalidRequest,
                 "`fleetseal vault show` and `vault token list` show what there is",
             ),
+            E::Log { source: L::Shorter { .. } | L::Fork { .. } } => {
+                (ErrorCode::LogForked, "somebody cut or rewrote that log: find out who, before you go on")
+            }
+            E::Log { .. } => (ErrorCode::Untrusted, ""),
             E::Locked => (ErrorCode::VaultLocked, "unlock the vault first"),
             E::OtherVault | E::BackupIncomplete { .. } => {
                 (ErrorCode::PreconditionFailed, "make a new backup with `fleetseal vault backup`")

@@ -5,17 +5,14 @@ use model::Seconds;
 use pki::{Ca, CaCertificate, CaRole, IdentityCsr, PersonProfile};
 use protocol::{
     Base64, ErrorCode,
-    operator::{
-        AlarmRow, AuditRow, FleetSummary, Page, PageRequest, Person, PutPerson, SnapshotRequest, path,
-    },
+    operator::{AlarmRow, FleetSummary, Page, PageRequest, Person, PutPerson, SnapshotRequest, path},
 };
 use vault::KeyRole;
 
 use crate::{
     App, Error,
     command::{
-        FleetAddPerson, FleetAlarms, FleetAudit, FleetConfirmJump, FleetPeople, FleetRemovePerson, FleetShow,
-        Handle,
+        FleetAddPerson, FleetAlarms, FleetConfirmJump, FleetPeople, FleetRemovePerson, FleetShow, Handle,
     },
     dto::{AddPerson, Done, Nothing, RemovePerson},
 };
@@ -74,11 +71,5 @@ impl Handle<FleetConfirmJump> for App {
 impl Handle<FleetAlarms> for App {
     async fn handle(&self, request: PageRequest) -> Result<Page<AlarmRow>, Error> {
         self.session().await?.client.query(path::ALARMS, &request).await
-    }
-}
-
-impl Handle<FleetAudit> for App {
-    async fn handle(&self, request: PageRequest) -> Result<Page<AuditRow>, Error> {
-        self.session().await?.client.query(path::AUDIT, &request).await
     }
 }

@@ -4,6 +4,7 @@
 //! the operator API over mutual TLS, the embedded backend included. What the backend says is only
 //! ever reported or checked, never believed: see the design's *What a desktop must not believe*.
 
+mod audit;
 mod check;
 mod client;
 pub mod command;
@@ -21,6 +22,7 @@ mod link;
 mod memory;
 mod plan;
 mod proposal;
+mod recovery;
 mod release;
 mod request;
 mod rollout;
@@ -35,6 +37,7 @@ mod tokens;
 mod trust;
 mod vaults;
 mod watch;
+mod witness;
 mod words;
 mod workspace;
 

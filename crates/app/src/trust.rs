@@ -35,6 +35,9 @@ impl App {
             if let Err(error) = refresh.feed(fetched) {
                 break Err(error);
             }
+            if let Some(root) = file.filter(|_| path.ends_with(".root.json")) {
+                self.keep_signed(&path, &root)?;
+            }
         };
         self.keep_state(refresh.state())?;
         outcome.map_err(untrusted)?;
@@ -45,7 +48,8 @@ impl App {
             .ok_or_else(|| Error::new(ErrorCode::Untrusted, "the fleet's metadata names no trusted keys"))?;
         let path = format!("{}targets/{}", device::path::TUF, target.path());
         let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
-        let keys = TrustKeys::from_target(&target.verify(bytes).map_err(untrusted)?)?;
+        let keys = TrustKeys::from_target(&target.verify(bytes.clone()).map_err(untrusted)?)?;
+        self.keep_trust_keys(&bytes)?;
         Ok(Trust { targets, keys, state: refresh.into_state() })
     }
 

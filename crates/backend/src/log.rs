@@ -30,9 +30,12 @@ impl Server {
         LogKey::new(name, self.keys.audit.public_key()).expect("the audit key is an Ed25519 key")
     }
 
-    /// Where the log ends, signed.
-    pub(crate) async fn checkpoint(&self) -> Answer<SignedCheckpoint> {
-        let head = self.store.audit_head().await?;
+    /// Where the log ends, or ended when it had so many entries, signed.
+    pub(crate) async fn checkpoint(&self, size: Option<u64>) -> Answer<SignedCheckpoint> {
+        let head = match size {
+            Some(size) => self.store.audit_head_at(size).await?,
+            None => self.store.audit_head().await?,
+        };
         let origin = self.log_key().name().clone();
         let checkpoint = Checkpoint { origin, size: head.size, root: head.root };
         checkpoint.sign(&self.keys.audit).map_err(|error| Refusal::internal(&error))
@@ -75,6 +78,7 @@ impl Server {
                 return Err(error.into());
             }
         }
+        self.notice_another_log(&origin).await?;
         let own = self.log_key();
         let cosignature = note.cosign(own.name().clone(), &self.keys.audit, self.now())?;
         let cosigned = note.clone().with(cosignature);
@@ -99,6 +103,18 @@ impl Server {
             }
         }
         Ok(found)
+    }
+
+    /// A vault that begins another log was brought back from a backup, or somebody threw its log away.
+    async fn notice_another_log(&self, origin: &LogName) -> Answer<()> {
+        let (vault, _) = origin.as_str().rsplit_once('.').unwrap_or((origin.as_str(), ""));
+        let logs = self.store.documents(format!("{VAULTS}{vault}.")).await?;
+        let known = logs.iter().any(|info| info.name == format!("{VAULTS}{origin}"));
+        if !known && !logs.is_empty() {
+            let detail = format!("{vault} began another log: was it brought back from a backup?");
+            self.alarm(AlarmKind::LogForked, None, detail).await?;
+        }
+        Ok(())
     }
 
     /// Which vault cosigned a head, and when.

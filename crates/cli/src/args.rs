@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
+use crate::{audit, demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
 
 /// Secure updates for industrial devices.
 ///
@@ -58,6 +58,9 @@ pub(crate) enum Area {
     /// Rollouts: plan, start, watch
     #[command(subcommand)]
     Rollout(rollout::Verb),
+    /// The audit trail: list it, cosign it, export and verify it
+    #[command(subcommand)]
+    Audit(audit::Verb),
     /// Download links
     #[command(subcommand)]
     Link(link::Verb),

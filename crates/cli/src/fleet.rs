@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        FleetAddPerson, FleetAlarms, FleetAudit, FleetConfirmJump, FleetFound, FleetJoin, FleetPeople,
-        FleetRemovePerson, FleetShow, FleetSign,
+        FleetAddPerson, FleetAlarms, FleetConfirmJump, FleetFound, FleetJoin, FleetPeople,
+        FleetRecoverBackend, FleetRecoverBackendPreview, FleetRemovePerson, FleetShow, FleetSign,
     },
-    dto::{AddPerson, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest, RemovePerson},
+    dto::{AddPerson, Commit, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest, RemovePerson},
     model::{Role, SpkiDigest, StationName},
 };
 use clap::Subcommand;
@@ -68,8 +68,8 @@ pub(crate) enum Verb {
     ConfirmJump,
     /// What somebody must look at
     Alarms,
-    /// Who did what, to what, when and why
-    Audit,
+    /// Give a backend that was restored from a backup what it forgot, so that it serves again
+    RecoverBackend,
 }
 
 pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> {
@@ -161,20 +161,17 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 table(&rows.collect::<Vec<_>>())
             });
         }
-        Verb::Audit => {
-            let page = app.run::<FleetAudit>(PageRequest::default()).await?;
-            output.result(&page, || {
-                let rows = page.rows.iter().map(|row| {
-                    vec![
-                        row.number.to_string(),
-                        row.at.to_string(),
-                        row.actor.clone(),
-                        row.action.clone(),
-                        row.subject.clone(),
-                        row.reason.clone(),
-                    ]
-                });
-                table(&rows.collect::<Vec<_>>())
+        Verb::RecoverBackend => {
+            session.unlock().await?;
+            let preview = app.run::<FleetRecoverBackendPreview>(Nothing {}).await?;
+            session.confirm(&preview)?;
+            let commit = Commit { request: Nothing {}, token: preview.token };
+            let done = app.run::<FleetRecoverBackend>(commit).await?;
+            output.result(&done, || {
+                format!(
+                    "recovered: {} links and {} tokens dropped, {} devices and {} people revoked again",
+                    done.links, done.tokens, done.devices, done.people
+                )
             });
         }
     }

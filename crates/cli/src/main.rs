@@ -1,6 +1,7 @@
 //! Fleetseal on the command line: the same commands that the screens have, for scripts and servers.
 
 mod args;
+mod audit;
 mod demo;
 mod desk;
 mod device;
@@ -53,6 +54,7 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Release(verb) => release::run(&open()?, verb).await,
         Area::Request(verb) => request::run(&open()?, verb).await,
         Area::Rollout(verb) => rollout::run(&open()?, verb).await,
+        Area::Audit(verb) => audit::run(&open()?, verb).await,
         Area::Link(verb) => link::run(&open()?, verb).await,
         Area::Serve(verb) => serve::run(output, verb).await,
         Area::Desk(options) => desk::run(output, options).await,

@@ -152,8 +152,8 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::CounterFalls
         | E::TooLarge
         | E::RangeUnsatisfiable => 6,
-        E::Untrusted | E::VaultUntrusted => 7,
-        E::NetworkUnreachable | E::Busy | E::Timeout => 8,
+        E::Untrusted | E::VaultUntrusted | E::LogForked => 7,
+        E::NetworkUnreachable | E::Busy | E::Timeout | E::BackendRestored => 8,
         E::StorageFull => 9,
         E::Canceled => 130,
         _ => 1,

@@ -102,4 +102,31 @@ impl NewAuditEntry {
         }
         bytes
     }
+
+    /// Reads an entry's bytes back: its number, the hash of the one before, and what it says. None if they are
+    /// not those of an entry.
+    pub fn parse(bytes: &[u8]) -> Option<(u64, Digest, Self)> {
+        let rest = bytes.strip_prefix(b"fleetseal-audit-entry/1\0")?;
+        let (previous, rest) = rest.split_first_chunk::<32>()?;
+        let (seq, rest) = rest.split_first_chunk::<8>()?;
+        let (at, rest) = rest.split_first_chunk::<8>()?;
+        let (actor, mut rest) = rest.split_first_chunk::<32>()?;
+        let mut text = || {
+            let (len, behind) = rest.split_first_chunk::<4>()?;
+            let (text, behind) = behind.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+            rest = behind;
+            String::from_utf8(text.to_vec()).ok()
+        };
+        let [action, subject, reason, detail] = [text()?, text()?, text()?, text()?];
+        let entry = Self {
+            at: UnixTime::from_secs(u64::from_be_bytes(*at)),
+            actor: (*actor != [0; 32]).then(|| SpkiDigest::new(*actor)),
+            action,
+            subject,
+            reason,
+            detail,
+        };
+        let (seq, previous) = (u64::from_be_bytes(*seq), Digest::new(*previous));
+        (entry.bytes(seq, previous) == bytes).then_some((seq, previous, entry))
+    }
 }

@@ -109,6 +109,11 @@ impl Audit {
         Ok(entries)
     }
 
+    /// The leaf hash of the first entry.
+    pub(crate) fn first(&self) -> Result<Digest, Error> {
+        self.node(Node { level: 0, index: 0 })
+    }
+
     /// The Merkle tree hash over the first `size` entries.
     pub(crate) fn root_at(&self, size: u64) -> Result<Digest, Error> {
         Ok(self.frontier(size)?.root())

@@ -24,9 +24,9 @@ export function Audit() {
   const denied = me.status && me.denied(AUDIT);
   const chain = useAsk("view.chain", {}, !denied);
   const pages = useInfiniteQuery({
-    queryKey: ["fleet.audit"],
+    queryKey: ["audit.list"],
     enabled: !denied,
-    queryFn: ({ pageParam }) => platform().call("fleet.audit", { after: pageParam, limit: 200 }),
+    queryFn: ({ pageParam }) => platform().call("audit.list", { after: pageParam, limit: 200 }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.next,
   });

@@ -33,7 +33,7 @@ impl<'a> VaultLog<'a> {
     }
 
     fn key(&self) -> LogKey {
-        LogKey::new(LogName::vault(&[7; 16]), self.running.fleet.audit_key.public_key()).unwrap()
+        LogKey::new(LogName::vault(&[7; 16], model::Digest::new([8; 32])), self.running.fleet.audit_key.public_key()).unwrap()
     }
 
     fn append(&mut self, entry: &[u8]) {
@@ -139,7 +139,7 @@ async fn a_vaults_head_is_cosigned_when_it_follows_and_an_alarm_when_it_does_not
     let raised = alarms(&mut admin).await;
     assert!(raised.iter().any(|alarm| alarm.kind == AlarmKind::LogForked && alarm.count == 3), "{raised:?}");
 
-    let kept: LogHead = admin.get(&path::vault_head(&"07".repeat(16))).await.ok();
+    let kept: LogHead = admin.get(&path::vault_head(&format!("{}.{}", "07".repeat(16), "08".repeat(8)))).await.ok();
     let kept: SignedCheckpoint = kept.checkpoint.parse().unwrap();
     assert_eq!(kept.unverified().size, 9, "what was refused is not kept");
 }
@@ -252,4 +252,21 @@ async fn a_restored_backend_serves_nothing_until_it_is_recovered() {
     line.get("/v1/tuf/timestamp.json").await.done();
     let all: Cosigned = admin.get(path::AUDIT_COSIGNED).await.ok();
     assert_eq!(all.recoveries, [Base64(statement.sign(grant).unwrap())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_begins_another_log_is_an_alarm() {
+    let running = Running::start().await;
+    let mut admin = running.admin().await;
+    let head = |first: u8| {
+        let origin = LogName::vault(&[7; 16], model::Digest::new([first; 32]));
+        let head = Checkpoint { origin, size: 1, root: leaf_hash(&[first]) };
+        VaultHead { checkpoint: head.sign(&running.fleet.audit_key).unwrap().to_string(), path: vec![] }
+    };
+    for _ in 0..2 {
+        admin.post(path::AUDIT_VAULTS, &head(1)).await.done();
+    }
+    assert_eq!(alarms(&mut admin).await, []);
+    admin.post(path::AUDIT_VAULTS, &head(2)).await.done();
+    assert!(alarms(&mut admin).await[0].detail.contains("began another log"));
 }

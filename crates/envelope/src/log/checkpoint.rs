@@ -61,10 +61,11 @@ impl LogName {
         Self(format!("fleetseal/backend/{fleet}"))
     }
 
-    /// The log of the vault with this id.
-    pub fn vault(id: &[u8; 16]) -> Self {
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("fleetseal/vault/{id}"))
+    /// The log of the vault with this id that begins with the entry of this leaf hash: a vault that was brought
+    /// back from a backup elsewhere begins another one.
+    pub fn vault(id: &[u8; 16], first: Digest) -> Self {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Self(format!("fleetseal/vault/{}.{}", hex(id), hex(&first.as_bytes()[..8])))
     }
 
     /// The name as it stands in checkpoints.

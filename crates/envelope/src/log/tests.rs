@@ -287,7 +287,7 @@ fn names_are_visible_and_without_a_plus_sign() {
     for name in ["", "a b", "a+b", "a\n", "é", &"a".repeat(256)] {
         assert!(name.parse::<LogName>().is_err(), "{name:?}");
     }
-    let vault = LogName::vault(&[0xab; 16]);
-    assert_eq!(vault.as_str(), format!("fleetseal/vault/{}", "ab".repeat(16)));
+    let vault = LogName::vault(&[0xab; 16], Digest::new([0xcd; 32]));
+    assert_eq!(vault.as_str(), format!("fleetseal/vault/{}.{}", "ab".repeat(16), "cd".repeat(8)));
     assert_eq!(vault.as_str().parse::<LogName>().unwrap(), vault);
 }

@@ -108,6 +108,11 @@ impl Tree {
         self.frontier.size()
     }
 
+    /// The hash of leaf number `index`, from 0, if there is one.
+    pub fn leaf(&self, index: u64) -> Option<Digest> {
+        self.levels.first()?.get(usize::try_from(index).ok()?).copied()
+    }
+
     /// The Merkle tree hash of the first `size` leaves, if there are so many.
     pub fn root_at(&self, size: u64) -> Option<Digest> {
         (size <= self.size()).then(|| certain(root_at(size, |node| Ok(self.node(node)))))

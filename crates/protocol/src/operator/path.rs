@@ -18,7 +18,7 @@ pub const PEOPLE: &str = "/v1/operator/people";
 pub const ALARMS: &str = "/v1/operator/alarms";
 /// `GET` a page of [`super::AuditRow`].
 pub const AUDIT: &str = "/v1/operator/audit";
-/// `GET`: [`super::LogHead`] of the backend's log. `POST` [`super::LogHead`], cosigned by a vault: one that the
+/// `GET`: [`super::LogHead`] of the backend's log, with `?size=` as it was at so many entries. `POST` [`super::LogHead`], cosigned by a vault: one that the
 /// log does not lead to shows that the backend was restored from a backup, and locks it.
 pub const AUDIT_HEAD: &str = "/v1/operator/audit/head";
 /// `GET` [`super::LogProof`] that the backend's log grew over a [`super::LogSpan`].
@@ -61,7 +61,7 @@ pub const LINKS: &str = "/v1/operator/links";
 /// Ciphertexts are uploaded below.
 pub const BLOBS: &str = "/v1/operator/blobs";
 
-/// `GET`: [`super::LogHead`], the last head of this vault's log (16 bytes, hexadecimal) that the backend
+/// `GET`: [`super::LogHead`], the last head of this vault's log (the end of its name) that the backend
 /// cosigned.
 pub fn vault_head(vault: &str) -> String {
     format!("{AUDIT_VAULTS}/{vault}")

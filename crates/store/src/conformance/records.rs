@@ -210,6 +210,10 @@ pub async fn the_audit_log_is_one_chain_and_one_tree(make: impl Fn() -> Subject)
         assert_eq!((entry.seq, entry.previous), (seq, previous));
         assert_eq!(entry.hash, entry.entry.hash(seq, previous));
         tree.push(entry.entry.leaf(seq, previous));
+        let bytes = entry.entry.bytes(seq, previous);
+        assert_eq!(NewAuditEntry::parse(&bytes), Some((seq, previous, entry.entry.clone())));
+        assert_eq!(NewAuditEntry::parse(&[&bytes[..], &[0]].concat()), None);
+        assert_eq!(NewAuditEntry::parse(&bytes[1..]), None);
         previous = entry.hash;
     }
     assert_eq!(store.audit_entries(38, 1_000).await.unwrap(), entries[38..]);

@@ -7,7 +7,7 @@ use envelope::{
 };
 use model::{Digest, UnixTime};
 
-use crate::{Error, KeyRole, Signed, Vault};
+use crate::{Error, KeyRole, Signed, Vault, inside::Inner};
 
 /// The newest entry of an audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +39,21 @@ impl AuditHead {
 
 impl Vault {
     /// The name of the vault's own log.
-    pub fn log_name(&self) -> LogName {
-        LogName::vault(self.id().as_bytes())
+    ///
+    /// # Errors
+    /// The log has no entry yet, or cannot be read.
+    pub fn log_name(&self) -> Result<LogName, Error> {
+        self.inner().log_name()
     }
 
     /// The name of the vault's own log, and the public half of the key that signs its heads.
     ///
     /// # Errors
-    /// The vault has no such key.
+    /// The vault has no such key, or its log no entry yet.
     pub fn log_key(&self) -> Result<LogKey, Error> {
         let key = self.key(KeyRole::Audit)?;
         let public = key.verifying_key().ok_or(Error::WrongUse { role: KeyRole::Audit })?;
-        Ok(LogKey::new(self.log_name(), public)?)
+        Ok(LogKey::new(self.log_name()?, public)?)
     }
 
     /// The head of the vault's own log, signed. This signature alone leaves no entry: it would never be
@@ -63,7 +66,7 @@ impl Vault {
         let inner = self.inner();
         let size = inner.audit.head()?.seq;
         let root = inner.audit.root_at(size)?;
-        let origin = LogName::vault(inner.file.id.as_bytes());
+        let origin = inner.log_name()?;
         Ok(Checkpoint { origin, size, root }.sign(&key)?)
     }
 
@@ -90,7 +93,8 @@ impl Vault {
         now: UnixTime,
     ) -> Result<SignedCheckpoint, Error> {
         let head = note.verify(of)?;
-        if *of.name() == self.log_name() {
+        let own = self.log_name()?;
+        if *of.name() == own {
             return Err(log::Error::OwnWitness { name: of.name().clone() }.into());
         }
         let (key, signed_by) = self.audit_key()?;
@@ -102,7 +106,7 @@ impl Vault {
         let intent = self.intent(COSIGN, &subject(&head), "", now);
         let inner = self.unlocked()?;
         inner.audit.witness(&intent, inner.file.generation, Some(signed), note)?;
-        let cosignature = note.cosign(LogName::vault(inner.file.id.as_bytes()), &key, now)?;
+        let cosignature = note.cosign(own, &key, now)?;
         let cosigned = note.clone().with(cosignature);
         inner.audit.keep_cosigned(&cosigned)?;
         Ok(cosigned)
@@ -126,7 +130,7 @@ impl Vault {
 
     /// Takes `kept` as the head from which another log goes on after it was restored from a backup: the
     /// entries behind it are lost, and whoever holds a grant key said so. `path` proves that it follows on
-    /// the newest head of at most as many entries that this vault cosigned.
+    /// the head of `since` entries, which this vault cosigned; without one they have in common, 0.
     ///
     /// # Errors
     /// It does not follow; the vault is locked; its log cannot be written.
@@ -134,12 +138,16 @@ impl Vault {
         &self,
         kept: &SignedCheckpoint,
         of: &LogKey,
+        since: u64,
         path: &[Digest],
         reason: &str,
         now: UnixTime,
     ) -> Result<(), Error> {
         let head: Verified<Checkpoint> = kept.verify(of)?;
-        if let Some(last) = self.witnessed_up_to(of.name(), head.size)? {
+        if since > 0 {
+            let last = self.witnessed_up_to(of.name(), since)?;
+            let last = last.filter(|last| last.note.unverified().size == since);
+            let last = last.ok_or(log::Error::Fork { known: since, found: head.size })?;
             let last = last.note.unverified();
             verify_consistency((last.size, last.root), (head.size, head.root), path)?;
         }
@@ -178,6 +186,12 @@ impl Vault {
             return Err(Error::SelfCheck);
         }
         Ok((key, inner.file.keys[at].public.id))
+    }
+}
+
+impl Inner {
+    fn log_name(&self) -> Result<LogName, Error> {
+        Ok(LogName::vault(self.file.id.as_bytes(), self.audit.first()?))
     }
 }
 

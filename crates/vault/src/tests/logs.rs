@@ -163,9 +163,12 @@ fn a_restored_log_goes_on_from_the_head_that_was_kept() {
     let later = NOON + model::Seconds::days(1);
     let forged = Other { tree: Tree::default(), ..Other::new(0) };
     (0..5).for_each(|_| restored.tree.push(leaf_hash(b"after")));
-    assert!(matches!(vault.accept_recovery(&kept, &log, &[], "", later), Err(Error::Log { .. })), "unproven");
+    assert!(
+        matches!(vault.accept_recovery(&kept, &log, 3, &[], "", later), Err(Error::Log { .. })),
+        "unproven"
+    );
     let path = restored.tree.prove_consistency(3, 5).unwrap();
-    vault.accept_recovery(&kept, &log, &path, "restored", later).unwrap();
+    vault.accept_recovery(&kept, &log, 3, &path, "restored", later).unwrap();
     assert_eq!(vault.witnessed(log.name()).unwrap().unwrap().at, later);
     let path = restored.tree.prove_consistency(5, 10).unwrap();
     restored.cosigned_by(&vault, &path).unwrap();
@@ -184,4 +187,20 @@ fn a_head_that_others_cosigned_is_kept() {
     let cosigned = head.clone().with(head.cosign(other.log().name().clone(), &other.key, at).unwrap());
     vault.keep_cosigned(&cosigned, &other.log()).unwrap();
     assert_eq!(vault.cosigned().unwrap(), Some(cosigned));
+}
+
+#[test]
+fn a_vault_that_is_brought_back_elsewhere_begins_another_log() {
+    let [place, elsewhere] = [Place::new(), Place::new()];
+    let vault = vault(&place);
+    let backup = place.path("backup");
+    vault.backup(&backup, NOON).unwrap();
+    let there = elsewhere.folder();
+    std::fs::create_dir_all(&there).unwrap();
+    std::fs::set_permissions(&there, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::copy(&backup, there.join("keys.cbor")).unwrap();
+    let back = elsewhere.unlocked();
+    assert_eq!(back.id(), vault.id());
+    assert_ne!(back.log_name().unwrap(), vault.log_name().unwrap());
+    back.checkpoint().unwrap().verify(&back.log_key().unwrap()).unwrap();
 }

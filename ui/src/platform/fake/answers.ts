@@ -650,7 +650,7 @@ export function answers(scene: string, status: HostStatus): Answers {
         { spki: someHex(32), name: "st-02", roles: ["station"] },
       ],
     }),
-    "fleet.audit": () => ({ rows: audit }),
+    "audit.list": () => ({ rows: audit }),
     "view.chain": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
     "vault.show": () => {
       if (status.vault === "none") throw new CallError("no_vault", "There is no vault in this workspace.");

@@ -13,6 +13,7 @@ use protocol::{
         VaultHead,
     },
 };
+use serde::Deserialize;
 
 use crate::{
     extract::{Caller, Json, Name, Params},
@@ -20,9 +21,15 @@ use crate::{
     server::Server,
 };
 
-/// Where the log ends, signed.
-pub(super) async fn head(State(server): State<Arc<Server>>) -> Answer<Reply<LogHead>> {
-    Ok(Reply(LogHead { checkpoint: server.checkpoint().await?.to_string() }))
+/// Which head.
+#[derive(Deserialize)]
+pub(super) struct At {
+    size: Option<u64>,
+}
+
+/// Where the log ends, or ended when it had so many entries, signed.
+pub(super) async fn head(State(server): State<Arc<Server>>, Params(at): Params<At>) -> Answer<Reply<LogHead>> {
+    Ok(Reply(LogHead { checkpoint: server.checkpoint(at.size).await?.to_string() }))
 }
 
 /// A head of this log, cosigned by a vault.
