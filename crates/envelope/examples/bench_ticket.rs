@@ -123,11 +123,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         each(whole, TICKETS),
         floor.as_secs_f64() / whole.as_secs_f64(),
     )?;
-    rollout(devices, &tickets[0], &content, &key)
+    all_tickets(devices, &tickets[0], &content, &key)
 }
 
 /// One ticket for each of so many devices: made, signed, sealed, labelled and verified, as rows in memory.
-fn rollout(
+fn all_tickets(
     devices: usize,
     template: &Statement,
     content: &Arc<ContentKey>,
