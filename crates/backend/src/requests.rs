@@ -274,10 +274,11 @@ impl Request {
 }
 
 impl Server {
-    /// Keeps a request. The same again changes nothing; other content takes the place of the earlier.
+    /// Keeps a request. The same again changes nothing while it is open; otherwise it takes the place of the
+    /// earlier, and nobody has signed it yet.
     pub(crate) async fn put_request(&self, mut request: Request) -> Answer<()> {
         if let Some(known) = self.request(request.id).await? {
-            if known.payload == request.payload && !known.closed {
+            if known.payload == request.payload && known.check_open(self).is_ok() {
                 return Ok(());
             }
             request.revision = known.revision;

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use envelope::{
     sha256,
-    tuf::{Signed, TargetFile, Targets},
+    tuf::{KeyId, Role as TufRole, Root, Signed, TargetFile, Targets},
 };
 use hyper::Method;
 use model::{ReleaseState, Role, RolloutState, Seconds};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, AuditRow, Page, PostReview, ProposeRelease, ReleaseDetail, ReleaseRow, RequestState,
-        RolloutStep, SignatureRequest, Verdict, WithdrawRelease, path,
+        ArtifactUpload, AuditRow, Page, PostReview, ProposeRelease, PublishMetadata, ReleaseDetail,
+        ReleaseRow, RequestState, RolloutStep, SignatureRequest, Verdict, WithdrawRelease, path,
     },
 };
 use testkit::{Client, FakeClock, Fleet, Payload, Running};
@@ -318,4 +318,38 @@ async fn who_did_what_stands_in_the_audit_trail_also_what_failed() {
     let next: Page<AuditRow> =
         admin.get(&format!("{}?limit=2&after={}", path::AUDIT, first.next.unwrap())).await.ok();
     assert_eq!(next.rows[0].number, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_before_the_rules_changed_or_too_long_ago_counts_no_more() {
+    let running = Running::with(Fleet::found(4, 2, FakeClock::START), |_| {}).await;
+    let mut admin = running.admin().await;
+    let (_, mut reviewer) = running.member("rob", &[Role::ReleaseManager]).await;
+    let proposal = running.proposal(&mut admin, "1.2.0", &Payload::of(1_000)).await;
+    let detail: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+    let request = request_of(&detail);
+    let signature = |key| running.signature(key, &proposal.targets);
+
+    let root = Signed::<Root>::parse(&running.adopted().root).unwrap().signed().clone();
+    let mut next = root.next(running.now() + Seconds::days(365));
+    let dismissed: KeyId = signature(3).key_id.parse().map(KeyId::from_digest).unwrap();
+    next.remove_key(TufRole::Targets, &dismissed);
+    let mut next = Signed::new(next).unwrap();
+    next.sign(&running.fleet.root_key).unwrap();
+    let metadata =
+        PublishMetadata { roots: vec![Base64(next.raw().to_vec())], targets: None, trust_keys: None };
+    admin.post(path::METADATA, &metadata).await.done();
+    assert_eq!(admin.post(&request, &signature(0)).await.code(), ErrorCode::PolicyChanged);
+    let verdict = reviewer.post(&path::reviews(proposal.id), &approve(&proposal)).await;
+    assert_eq!(verdict.code(), ErrorCode::PolicyChanged);
+
+    let detail: ReleaseDetail = admin.post(path::RELEASES, &proposal).await.ok();
+    let request = request_of(&detail);
+    assert_eq!(admin.post(&request, &signature(3)).await.code(), ErrorCode::KeyRevoked);
+    let _: SignatureRequest = admin.post(&request, &signature(0)).await.ok();
+    running.clock.advance(Seconds(Seconds::days(14).0 + 1));
+    assert_eq!(admin.post(&request, &signature(1)).await.code(), ErrorCode::RequestExpired);
+    let verdict = reviewer.post(&path::reviews(proposal.id), &approve(&proposal)).await;
+    assert_eq!(verdict.code(), ErrorCode::RequestExpired);
+    assert_eq!(admin.post(&path::publish(proposal.id), &()).await.code(), ErrorCode::RequestExpired);
 }

@@ -100,13 +100,18 @@ pub(super) async fn propose(
     if known.as_ref().is_some_and(|known| known.author != caller.spki) {
         return Err(Refusal::new(ErrorCode::Conflict, "Somebody else's release has this id."));
     }
+    let earlier = match &known {
+        Some(known) => self::request(&server, known).await?,
+        None => None,
+    };
+    let is_open = earlier.is_some_and(|earlier| earlier.check_open(&server).is_ok());
     let reason = if alone { "no separation of duties" } else { "" };
     let entry = Record::of(caller.spki, Operation::ProposeRelease, &id).because(reason);
     let act = async {
         match &known {
             None => server.store.create_release(id, caller.spki, content, now).await?,
             // Asked again.
-            Some(known) if known.targets == content.targets && known.state != ReleaseState::Draft => {}
+            Some(known) if known.targets == content.targets && is_open => {}
             // Proposed anew, on top of what is in force by now: what was said of it before is void.
             Some(known) => {
                 close(&server, known).await?;
