@@ -67,6 +67,11 @@ impl Client {
         json(self.send(Method::PUT, path, body).await?).await
     }
 
+    /// Puts where the answer has no body worth reading.
+    pub(crate) async fn give<B: Serialize>(&self, path: &str, body: &B) -> Result<(), Error> {
+        self.send(Method::PUT, path, body).await.map(drop)
+    }
+
     /// A file, or nothing where there is none; refused above `max_bytes`.
     pub(crate) async fn file(&self, path: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
         let mut response = match self.send(Method::GET, path, &()).await {

@@ -175,10 +175,18 @@ table! { App:
     FleetShow "fleet.show" Access::Member, Nothing => FleetSummary;
     FleetOverview "fleet.overview" Access::Member, Nothing => dto::FleetOverview;
     FleetPeople "fleet.people" ADMIN, Nothing => Page<Person>;
-    FleetAddPerson "fleet.add_person" ADMIN, AddPerson => Person, Consent;
-    FleetRemovePerson "fleet.remove_person" ADMIN, RemovePerson => Done;
+    FleetAddPerson "fleet.add_person" ADMIN, AddPerson => AddedPerson, Consent;
+    FleetSetRoles "fleet.set_roles" ADMIN, SetRoles => Person;
+    FleetRenewPerson "fleet.renew_person" ADMIN, RenewPerson => Person, Consent;
+    FleetRemovePersonPreview "fleet.remove_person_preview" ADMIN, RemovePerson => Preview;
+    FleetRemovePerson "fleet.remove_person" ADMIN, Commit<RemovePerson> => RemovedPerson;
+    FleetKeys "fleet.keys" Access::Member, Nothing => crate::dto::FleetKeys;
+    FleetDraftChange "fleet.draft_change" ADMIN, DraftChange => DraftedChange;
+    FleetExpiries "fleet.expiries" Access::Member, Nothing => Page<Expiry>;
+    FleetRenewServer "fleet.renew_server" ADMIN, Nothing => Done, Consent;
     FleetConfirmJump "fleet.confirm_jump" ADMIN, Nothing => Done;
     FleetAlarms "fleet.alarms" Access::Member, PageRequest => Page<AlarmRow>;
+    FleetAcknowledgeAlarm "fleet.acknowledge_alarm" OPERATE, AlarmNumber => Done;
     FleetRecoverBackendPreview "fleet.recover_backend_preview" ADMIN, Nothing => Preview;
     FleetRecoverBackend "fleet.recover_backend" ADMIN, Commit<Nothing> => Recovered;
 
@@ -196,6 +204,8 @@ table! { App:
     DeviceTimeline "device.timeline" Access::Member, DeviceTimelineRequest => Page<TimelineEntry>;
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
     DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done, Consent;
+    DeviceClearClonedPreview "device.clear_cloned_preview" ADMIN, DeviceName => Preview;
+    DeviceClearCloned "device.clear_cloned" ADMIN, ClearCloned => Done;
 
     ModelList "model.list" Access::Member, Nothing => Page<DeviceModel>;
     ModelPut "model.put" RELEASE, DeviceModel => DeviceModel;

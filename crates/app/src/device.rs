@@ -10,8 +10,11 @@ use vault::KeyRole;
 
 use crate::{
     App, Error,
-    command::{DeviceList, DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, Handle},
-    dto::{DeviceName, DeviceTimelineRequest, Done, ListDevices, Preview, RevokeDevice},
+    command::{
+        DeviceClearCloned, DeviceClearClonedPreview, DeviceList, DeviceRevoke, DeviceRevokePreview,
+        DeviceShow, DeviceTimeline, Handle,
+    },
+    dto::{ClearCloned, DeviceName, DeviceTimelineRequest, Done, ListDevices, Preview, RevokeDevice},
     release::{effect, expect_same, preview},
     workspace::replace,
 };
@@ -92,6 +95,33 @@ impl Handle<DeviceRevoke> for App {
         self.session().await?.client.tell(&path::revoke_device(device), &body).await?;
         replace(&self.workspace().file("revoked.cbor"), &list)?;
         self.memory()?.forget(device)?;
+        Ok(Done {})
+    }
+}
+
+impl Handle<DeviceClearClonedPreview> for App {
+    async fn handle(&self, request: DeviceName) -> Result<Preview, Error> {
+        let device = Handle::<DeviceShow>::handle(self, request).await?;
+        if device.row.state != DeviceState::Cloned {
+            return Err(Error::new(ErrorCode::Conflict, "this device is not marked as cloned"));
+        }
+        Ok(preview(
+            format!(
+                "say that {} is one unit: it is served again from its next request on",
+                device.row.serial
+            ),
+            vec![effect("clone mark is taken away", 1)],
+            &(device.row.state, device.spki, device.row.last_seen_at),
+        ))
+    }
+}
+
+impl Handle<DeviceClearCloned> for App {
+    async fn handle(&self, request: ClearCloned) -> Result<Done, Error> {
+        let device = request.device;
+        let now = Handle::<DeviceClearClonedPreview>::handle(self, DeviceName { device }).await?;
+        expect_same(&now, &request.token)?;
+        self.session().await?.client.tell(&path::clear_cloned(device), &()).await?;
         Ok(Done {})
     }
 }

@@ -2,6 +2,7 @@
 //! application's own.
 
 mod audit;
+mod change;
 mod device;
 mod fleet;
 mod release;
@@ -13,6 +14,7 @@ mod vault;
 mod watch;
 
 pub use audit::*;
+pub use change::*;
 pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{

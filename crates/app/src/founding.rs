@@ -24,7 +24,7 @@ use vault::{KeyRole, Vault};
 
 use crate::{
     App, Error,
-    command::{FleetFound, FleetJoin, FleetSign, Handle},
+    command::{FleetFound, FleetSign, Handle},
     dto::{FoundFleet, FoundingFile, FoundingStatus, MemberCard},
     trust::untrusted,
     vaults::{blocking, unhex},
@@ -100,7 +100,7 @@ impl Founding {
         Ok((Signed::parse(&self.root).map_err(untrusted)?, Signed::parse(&self.targets).map_err(untrusted)?))
     }
 
-    fn status(&self) -> Result<FoundingStatus, Error> {
+    pub(crate) fn status(&self) -> Result<FoundingStatus, Error> {
         let (root, targets) = self.metadata()?;
         let (of_root, of_targets) = (root.signed().standing(&root), root.signed().standing(&targets));
         let signed = |member: &&Member| {
@@ -131,7 +131,7 @@ impl Founding {
     }
 
     /// What this member keeps of it, after checking that it really is their fleet.
-    fn membership(&self, mine: &MemberCard) -> Result<Membership, Error> {
+    pub(crate) fn membership(&self, mine: &MemberCard) -> Result<Membership, Error> {
         let refused = |why: &str| {
             Error::new(ErrorCode::Untrusted, "this founding file is not what it should be")
                 .detail(why.to_owned())
@@ -223,16 +223,6 @@ impl Handle<FleetSign> for App {
         })
         .await?;
         write_json(path, &founding)?;
-        self.workspace().join(&membership)?;
-        self.reconnect().await;
-        founding.status()
-    }
-}
-
-impl Handle<FleetJoin> for App {
-    async fn handle(&self, request: FoundingFile) -> Result<FoundingStatus, Error> {
-        let founding: Founding = read_json(Path::new(&request.file))?;
-        let membership = founding.membership(&self.card()?)?;
         self.workspace().join(&membership)?;
         self.reconnect().await;
         founding.status()
@@ -397,7 +387,7 @@ fn trust_keys(
 }
 
 /// The certificate that a backend at this address needs.
-fn server_profile(origin: &str, now: UnixTime) -> Result<ServerProfile, Error> {
+pub(crate) fn server_profile(origin: &str, now: UnixTime) -> Result<ServerProfile, Error> {
     let wrong = || {
         Error::new(ErrorCode::InvalidRequest, format!("`{origin}` is no backend address"))
             .hint("it looks like https://updates.example.com:8443")

@@ -5,6 +5,7 @@
 //! ever reported or checked, never believed: see the design's *What a desktop must not believe*.
 
 mod audit;
+mod change;
 mod check;
 mod client;
 pub mod command;
@@ -14,12 +15,14 @@ mod device;
 pub mod dto;
 mod enrolment;
 mod error;
+mod expiry;
 mod fleet;
 mod founding;
 pub mod host;
 mod job;
 mod link;
 mod memory;
+mod people;
 mod plan;
 mod proposal;
 mod recovery;

@@ -80,7 +80,7 @@ impl App {
 
     /// The root metadata that trust began with, as the backend serves it: it must say what this workspace's
     /// own copy says; signatures may have been added since.
-    async fn initial_root_file(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn initial_root_file(&self) -> Result<Vec<u8>, Error> {
         let session = self.session().await?;
         let mine: Signed<Root> = Signed::parse(&session.membership.root).map_err(untrusted)?;
         let path = format!("{}{}", device::path::TUF, Role::Root.path(mine.signed().version));

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        DeviceApprove, DeviceEnrolments, DeviceList, DeviceRevoke, DeviceRevokePreview, DeviceShow,
-        DeviceTimeline, DeviceToken,
+        DeviceApprove, DeviceClearCloned, DeviceClearClonedPreview, DeviceEnrolments, DeviceList,
+        DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, DeviceToken,
     },
     dto::{
-        ApproveEnrolments, ApprovedEnrolments, DeviceName, DeviceTimelineRequest, ListDevices, MakeToken,
-        Nothing, PageRequest, RevokeDevice,
+        ApproveEnrolments, ApprovedEnrolments, ClearCloned, DeviceName, DeviceTimelineRequest, ListDevices,
+        MakeToken, Nothing, PageRequest, RevokeDevice,
     },
     model::{DeviceId, HardwareRevision, ModelName, Seconds, Serial, StationName},
 };
@@ -69,6 +69,11 @@ pub(crate) enum Verb {
     },
     /// What happened to a device
     Timeline {
+        /// Its id
+        device: DeviceId,
+    },
+    /// Say that a device marked as cloned is one unit after all
+    ClearCloned {
         /// Its id
         device: DeviceId,
     },
@@ -194,6 +199,12 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                     .map(|row| vec![row.at.to_string(), row.kind.clone(), row.detail.clone()]);
                 table(&rows.collect::<Vec<_>>())
             });
+        }
+        Verb::ClearCloned { device } => {
+            let preview = app.run::<DeviceClearClonedPreview>(DeviceName { device }).await?;
+            session.confirm(&preview)?;
+            let done = app.run::<DeviceClearCloned>(ClearCloned { device, token: preview.token }).await?;
+            output.result(&done, || format!("{device} is served again"));
         }
         Verb::Revoke { device, reason } => {
             session.unlock().await?;

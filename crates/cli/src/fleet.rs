@@ -3,15 +3,20 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        FleetAddPerson, FleetAlarms, FleetConfirmJump, FleetFound, FleetJoin, FleetPeople,
-        FleetRecoverBackend, FleetRecoverBackendPreview, FleetRemovePerson, FleetShow, FleetSign,
+        FleetAcknowledgeAlarm, FleetAddPerson, FleetAlarms, FleetConfirmJump, FleetExpiries, FleetFound,
+        FleetJoin, FleetKeys, FleetPeople, FleetRecoverBackend, FleetRecoverBackendPreview,
+        FleetRemovePerson, FleetRemovePersonPreview, FleetRenewPerson, FleetRenewServer, FleetSetRoles,
+        FleetShow, FleetSign,
     },
-    dto::{AddPerson, Commit, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest, RemovePerson},
-    model::{Role, SpkiDigest, StationName},
+    dto::{
+        AddPerson, AlarmNumber, Commit, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest,
+        RemovePerson, RenewPerson, SetRoles, Urgency,
+    },
+    model::{ModelName, Role, SpkiDigest, StationName, UnixTime},
 };
 use clap::Subcommand;
 
-use crate::{Session, output::table};
+use crate::{Session, change, output::table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -58,11 +63,62 @@ pub(crate) enum Verb {
         /// What they may do; once for each role
         #[arg(long = "role", value_parser = role, required = true)]
         roles: Vec<Role>,
+        /// A model that their keys are trusted for; once for each [default: all]
+        #[arg(long = "model")]
+        models: Vec<ModelName>,
+        /// Until when their keys are trusted [default: for good]
+        #[arg(long)]
+        until: Option<UnixTime>,
+        /// Let them sign for root and targets too
+        #[arg(long)]
+        key_holder: bool,
+        /// Where to write the invitation by which they join
+        #[arg(long, value_name = "FILE")]
+        invitation: PathBuf,
     },
-    /// End somebody's membership at once
+    /// Give a member other roles
+    SetRole {
+        /// The key of their certificate, as `people` shows it
+        spki: SpkiDigest,
+        /// What they may do from now on; once for each role
+        #[arg(long = "role", value_parser = role, required = true)]
+        roles: Vec<Role>,
+    },
+    /// Give a member a fresh certificate over the key that they have
+    RenewPerson {
+        /// Their card
+        #[arg(long, value_name = "FILE")]
+        card: PathBuf,
+        /// Where to write the invitation with the certificate
+        #[arg(long, value_name = "FILE")]
+        invitation: PathBuf,
+    },
+    /// End somebody's membership at once, and propose to trust their keys no more
     RemovePerson {
         /// The key of their certificate, as `people` shows it
         spki: SpkiDigest,
+        /// Why: they left, their laptop is lost
+        #[arg(long)]
+        reason: String,
+    },
+    /// Whom the fleet trusts for what
+    Keys,
+    /// Propose a change of whom the fleet trusts; key holders sign it with `request sign`
+    Change {
+        /// Why, for those who sign and for the audit trail
+        #[arg(long, global = true)]
+        reason: Option<String>,
+        #[command(subcommand)]
+        verb: change::Verb,
+    },
+    /// What lapses when, soonest first
+    Expiries,
+    /// Give the backend a fresh certificate over the key that it has
+    RenewServer,
+    /// Say that you looked at an alarm
+    Acknowledge {
+        /// Its number, as `alarms` shows it
+        number: u64,
     },
     /// After a week or more without a backend: let it sign fresh metadata although its clock jumped
     ConfirmJump,
@@ -137,15 +193,108 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 table(&rows)
             });
         }
-        Verb::AddPerson { card, roles } => {
+        Verb::AddPerson { card, roles, models, until, key_holder, invitation } => {
             session.unlock().await?;
             let card = app::read_json(&card)?;
-            let person = app.run::<FleetAddPerson>(AddPerson { card, roles }).await?;
-            output.result(&person, || format!("{} is a member", person.name));
+            let invitation = invitation.display().to_string();
+            let request = AddPerson { card, roles, models, not_after: until, key_holder, invitation };
+            let added = app.run::<FleetAddPerson>(request).await?;
+            output.result(&added, || {
+                format!(
+                    "{} is a member; their keys count once this is signed:\n{}",
+                    added.person.name,
+                    change::describe(&added.change)
+                )
+            });
+            output.note("next: they join with `fleetseal fleet join INVITATION`");
         }
-        Verb::RemovePerson { spki } => {
-            let done = app.run::<FleetRemovePerson>(RemovePerson { spki }).await?;
-            output.result(&done, || "removed".to_owned());
+        Verb::SetRole { spki, roles } => {
+            let person = app.run::<FleetSetRoles>(SetRoles { spki, roles }).await?;
+            output.result(&person, || {
+                let roles: Vec<_> = person.roles.iter().map(|role| role.as_str()).collect();
+                format!("{} is {}", person.name, roles.join(", "))
+            });
+            output.note("keys stay as they are listed: see `fleetseal fleet keys`");
+        }
+        Verb::RenewPerson { card, invitation } => {
+            session.unlock().await?;
+            let card = app::read_json(&card)?;
+            let request = RenewPerson { card, invitation: invitation.display().to_string() };
+            let person = app.run::<FleetRenewPerson>(request).await?;
+            output.result(&person, || format!("{} joins again with the invitation", person.name));
+        }
+        Verb::RemovePerson { spki, reason } => {
+            let request = RemovePerson { spki, reason };
+            let preview = app.run::<FleetRemovePersonPreview>(request.clone()).await?;
+            session.confirm(&preview)?;
+            let removed = app.run::<FleetRemovePerson>(Commit { request, token: preview.token }).await?;
+            output.result(&removed, || {
+                let mut lines = vec!["their access has ended".to_owned()];
+                lines.extend(removed.change.as_ref().map(change::describe));
+                lines.extend(removed.exposed.iter().map(|exposed| {
+                    let rollouts: Vec<_> = exposed.rollouts.iter().map(ToString::to_string).collect();
+                    format!(
+                        "seal {} again ({}){}{}",
+                        exposed.version,
+                        exposed.release,
+                        if rollouts.is_empty() { "" } else { ", then sign tickets anew for " },
+                        rollouts.join(", ")
+                    )
+                }));
+                lines.join("\n")
+            });
+        }
+        Verb::Keys => {
+            let keys = app.run::<FleetKeys>(Nothing {}).await?;
+            output.result(&keys, || {
+                let mut rows = vec![["for", "holder", "models", "until", "key"].map(str::to_owned).to_vec()];
+                rows.extend(keys.keys.iter().map(|key| {
+                    let models: Vec<_> = key.models.iter().map(ToString::to_string).collect();
+                    vec![
+                        key.role.clone(),
+                        key.holder.clone(),
+                        if models.is_empty() { "all".to_owned() } else { models.join(", ") },
+                        key.not_after.map_or_else(String::new, |until| until.to_string()),
+                        key.id.clone(),
+                    ]
+                }));
+                format!(
+                    "{}{} sign a root, {} a release",
+                    table(&rows),
+                    keys.root_threshold,
+                    keys.targets_threshold
+                )
+            });
+        }
+        Verb::Change { reason, verb } => change::run(session, verb, reason).await?,
+        Verb::Expiries => {
+            let page = app.run::<FleetExpiries>(Nothing {}).await?;
+            output.result(&page, || {
+                let rows = page.rows.iter().map(|row| {
+                    let urgency = match row.urgency {
+                        Urgency::Lapsed => "lapsed",
+                        Urgency::Urgent => "urgent",
+                        Urgency::Soon => "soon",
+                        Urgency::Later => "",
+                    };
+                    vec![
+                        row.expires_at.to_string(),
+                        urgency.to_owned(),
+                        row.what.clone(),
+                        if row.urgency == Urgency::Later { String::new() } else { row.remedy.clone() },
+                    ]
+                });
+                table(&rows.collect::<Vec<_>>())
+            });
+        }
+        Verb::RenewServer => {
+            session.unlock().await?;
+            let done = app.run::<FleetRenewServer>(Nothing {}).await?;
+            output.result(&done, || "the backend has a fresh certificate".to_owned());
+        }
+        Verb::Acknowledge { number } => {
+            let done = app.run::<FleetAcknowledgeAlarm>(AlarmNumber { number }).await?;
+            output.result(&done, || "noted".to_owned());
         }
         Verb::ConfirmJump => {
             let done = app.run::<FleetConfirmJump>(Nothing {}).await?;
@@ -156,7 +305,15 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             output.result(&page, || {
                 let rows = page.rows.iter().map(|row| {
                     let device = row.device.map_or_else(String::new, |device| device.to_string());
-                    vec![row.at.to_string(), format!("{:?}", row.kind), device, row.detail.clone()]
+                    let seen = if row.acknowledged { "seen" } else { "open" };
+                    vec![
+                        row.number.to_string(),
+                        row.at.to_string(),
+                        seen.to_owned(),
+                        format!("{:?}", row.kind),
+                        device,
+                        row.detail.clone(),
+                    ]
                 });
                 table(&rows.collect::<Vec<_>>())
             });

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod change;
 mod demo;
 mod desk;
 mod device;

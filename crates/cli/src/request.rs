@@ -162,7 +162,7 @@ pub(crate) async fn add_signature(session: &Session<'_>, signature: AddSignature
     Ok(())
 }
 
-fn standing(request: &SignatureRequest) -> String {
+pub(crate) fn standing(request: &SignatureRequest) -> String {
     format!(
         "{}: {} of {} signatures, {}",
         request.id,

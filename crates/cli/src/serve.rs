@@ -55,7 +55,8 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
         let identity = renew_backend_keys(&config)?;
         app::write_json(file, &identity)?;
         output.result(&identity, || format!("the new public keys are in {}", file.display()));
-        output.note("next: `fleetseal change online-keys --backend FILE`, then start the backend again");
+        output
+            .note("next: `fleetseal fleet change online-keys --backend FILE`, then start the backend again");
         return Ok(());
     }
     start_log(options.log);

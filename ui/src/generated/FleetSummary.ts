@@ -52,4 +52,8 @@ targets_expire_at: UnixTime,
 /**
  * When the root metadata lapses.
  */
-root_expires_at: UnixTime, };
+root_expires_at: UnixTime, 
+/**
+ * When the backend's own certificate lapses.
+ */
+server_certificate_expires_at?: UnixTime, };

@@ -8,4 +8,8 @@ export type RemovePerson = {
 /**
  * The key of their certificate.
  */
-spki: SpkiDigest, };
+spki: SpkiDigest, 
+/**
+ * Why.
+ */
+reason: string, };

@@ -1,8 +1,6 @@
-use model::{FleetId, PersonName, Role, SpkiDigest, StationName};
+use model::{FleetId, PersonName, StationName};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
-
-use super::MemberCard;
 
 /// Founds a fleet from this workspace's vault. What comes out is a founding file: it grows by one
 /// signature per key holder, and once the threshold is met a backend adopts it.
@@ -44,20 +42,4 @@ pub struct FoundingStatus {
     pub no_separation_of_duties: bool,
     /// The SHA-256 of the TUF root metadata, to compare by voice.
     pub root_digest: String,
-}
-
-/// Makes somebody a member, by their card.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
-pub struct AddPerson {
-    /// Their card.
-    pub card: MemberCard,
-    /// What they may do.
-    pub roles: Vec<Role>,
-}
-
-/// Ends somebody's membership at once.
-#[derive(Clone, Debug, Serialize, Deserialize, TS)]
-pub struct RemovePerson {
-    /// The key of their certificate.
-    pub spki: SpkiDigest,
 }

@@ -33,7 +33,11 @@ impl<'a> VaultLog<'a> {
     }
 
     fn key(&self) -> LogKey {
-        LogKey::new(LogName::vault(&[7; 16], model::Digest::new([8; 32])), self.running.fleet.audit_key.public_key()).unwrap()
+        LogKey::new(
+            LogName::vault(&[7; 16], model::Digest::new([8; 32])),
+            self.running.fleet.audit_key.public_key(),
+        )
+        .unwrap()
     }
 
     fn append(&mut self, entry: &[u8]) {
@@ -139,7 +143,8 @@ async fn a_vaults_head_is_cosigned_when_it_follows_and_an_alarm_when_it_does_not
     let raised = alarms(&mut admin).await;
     assert!(raised.iter().any(|alarm| alarm.kind == AlarmKind::LogForked && alarm.count == 3), "{raised:?}");
 
-    let kept: LogHead = admin.get(&path::vault_head(&format!("{}.{}", "07".repeat(16), "08".repeat(8)))).await.ok();
+    let kept: LogHead =
+        admin.get(&path::vault_head(&format!("{}.{}", "07".repeat(16), "08".repeat(8)))).await.ok();
     let kept: SignedCheckpoint = kept.checkpoint.parse().unwrap();
     assert_eq!(kept.unverified().size, 9, "what was refused is not kept");
 }

@@ -53,6 +53,10 @@ pub struct Person {
     pub name: PersonName,
     /// What they may do.
     pub roles: Vec<Role>,
+    /// Their certificate, DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub certificate: Option<Base64>,
     /// When their access ended, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
@@ -128,4 +132,8 @@ pub struct FleetSummary {
     pub targets_expire_at: UnixTime,
     /// When the root metadata lapses.
     pub root_expires_at: UnixTime,
+    /// When the backend's own certificate lapses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub server_certificate_expires_at: Option<UnixTime>,
 }

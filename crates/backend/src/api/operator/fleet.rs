@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use model::{RolloutState, UnixTime};
+use pki::ServerCertificate;
 use protocol::operator::{BackendIdentity, DeviceCounts, FleetSummary, LinkCounts, PutCertificate};
 use store::{DeviceState, PageRequest};
 
@@ -38,6 +39,9 @@ pub(super) async fn summary(
         targets_version: trust.targets.targets_version(),
         targets_expire_at: lapses(trust.state.targets().map(|file| file.signed().expires)),
         root_expires_at: trust.state.root().signed().expires,
+        server_certificate_expires_at: ServerCertificate::parse(&server.fleet().server_certificate)
+            .ok()
+            .map(|server| server.certificate().not_after()),
     }))
 }
 

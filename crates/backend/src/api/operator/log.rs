@@ -28,7 +28,10 @@ pub(super) struct At {
 }
 
 /// Where the log ends, or ended when it had so many entries, signed.
-pub(super) async fn head(State(server): State<Arc<Server>>, Params(at): Params<At>) -> Answer<Reply<LogHead>> {
+pub(super) async fn head(
+    State(server): State<Arc<Server>>,
+    Params(at): Params<At>,
+) -> Answer<Reply<LogHead>> {
     Ok(Reply(LogHead { checkpoint: server.checkpoint(at.size).await?.to_string() }))
 }
 

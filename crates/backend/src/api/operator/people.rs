@@ -3,7 +3,7 @@ use std::sync::Arc;
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use model::SpkiDigest;
 use protocol::{
-    ErrorCode,
+    Base64, ErrorCode,
     operator::{Person, PutPerson},
 };
 
@@ -59,6 +59,7 @@ fn row(person: &store::Person) -> Person {
         spki: person.spki,
         name: person.name.clone(),
         roles: person.roles.iter().copied().collect(),
+        certificate: Some(Base64(person.certificate.clone())),
         revoked_at: person.revoked_at,
     }
 }
