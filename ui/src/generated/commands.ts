@@ -1,7 +1,9 @@
 import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
+import type { AddedPerson } from "./AddedPerson";
 import type { AdoptTokenKey } from "./AdoptTokenKey";
+import type { AlarmNumber } from "./AlarmNumber";
 import type { AlarmRow } from "./AlarmRow";
 import type { ApproveEnrolments } from "./ApproveEnrolments";
 import type { ApprovedEnrolments } from "./ApprovedEnrolments";
@@ -12,6 +14,7 @@ import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
 import type { ChangePassphrase } from "./ChangePassphrase";
 import type { Checks } from "./Checks";
+import type { ClearCloned } from "./ClearCloned";
 import type { Commit } from "./Commit";
 import type { CosignedHeads } from "./CosignedHeads";
 import type { CreateVault } from "./CreateVault";
@@ -23,11 +26,15 @@ import type { DeviceName } from "./DeviceName";
 import type { DeviceRow } from "./DeviceRow";
 import type { DeviceTimelineRequest } from "./DeviceTimelineRequest";
 import type { Done } from "./Done";
+import type { DraftChange } from "./DraftChange";
+import type { DraftedChange } from "./DraftedChange";
 import type { Enrolment } from "./Enrolment";
 import type { EnrolmentTokenText } from "./EnrolmentTokenText";
 import type { EnterPin } from "./EnterPin";
+import type { Expiry } from "./Expiry";
 import type { ExportRequest } from "./ExportRequest";
 import type { ExportedAudit } from "./ExportedAudit";
+import type { FleetKeys } from "./FleetKeys";
 import type { FleetOverview } from "./FleetOverview";
 import type { FleetSummary } from "./FleetSummary";
 import type { FoundFleet } from "./FoundFleet";
@@ -63,6 +70,8 @@ import type { ReleaseDetail } from "./ReleaseDetail";
 import type { ReleaseName } from "./ReleaseName";
 import type { ReleaseRow } from "./ReleaseRow";
 import type { RemovePerson } from "./RemovePerson";
+import type { RemovedPerson } from "./RemovedPerson";
+import type { RenewPerson } from "./RenewPerson";
 import type { RenewedTickets } from "./RenewedTickets";
 import type { RequestFileName } from "./RequestFileName";
 import type { RequestName } from "./RequestName";
@@ -76,6 +85,7 @@ import type { RolloutName } from "./RolloutName";
 import type { RolloutPlan } from "./RolloutPlan";
 import type { RolloutRow } from "./RolloutRow";
 import type { SealRelease } from "./SealRelease";
+import type { SetRoles } from "./SetRoles";
 import type { SignRequest } from "./SignRequest";
 import type { SignRequestFile } from "./SignRequestFile";
 import type { SignatureFile } from "./SignatureFile";
@@ -139,8 +149,15 @@ export interface Commands {
   "fleet.show": { request: Nothing; response: FleetSummary };
   "fleet.overview": { request: Nothing; response: FleetOverview };
   "fleet.people": { request: Nothing; response: Page<Person> };
-  "fleet.add_person": { request: AddPerson; response: Person };
-  "fleet.remove_person": { request: RemovePerson; response: Done };
+  "fleet.add_person": { request: AddPerson; response: AddedPerson };
+  "fleet.set_roles": { request: SetRoles; response: Person };
+  "fleet.renew_person": { request: RenewPerson; response: Person };
+  "fleet.remove_person_preview": { request: RemovePerson; response: Preview };
+  "fleet.remove_person": { request: Commit<RemovePerson>; response: RemovedPerson };
+  "fleet.keys": { request: Nothing; response: FleetKeys };
+  "fleet.draft_change": { request: DraftChange; response: DraftedChange };
+  "fleet.expiries": { request: Nothing; response: Page<Expiry> };
+  "fleet.renew_server": { request: Nothing; response: Done };
   "fleet.confirm_jump": { request: Nothing; response: Done };
   "fleet.alarms": { request: PageRequest; response: Page<AlarmRow> };
   "fleet.recover_backend_preview": { request: Nothing; response: Preview };
@@ -149,6 +166,7 @@ export interface Commands {
   "audit.cosign": { request: Nothing; response: CosignedHeads };
   "audit.export": { request: AuditFile; response: ExportedAudit };
   "audit.verify": { request: AuditFile; response: VerifiedAudit };
+  "fleet.acknowledge_alarm": { request: AlarmNumber; response: Done };
   "device.token": { request: MakeToken; response: EnrolmentTokenText };
   "device.enrolments": { request: Nothing; response: Page<Enrolment> };
   "device.approve": { request: ApproveEnrolments; response: ApprovedEnrolments };
@@ -163,6 +181,8 @@ export interface Commands {
   "release.check": { request: ProposeRelease; response: Checks };
   "release.propose": { request: ProposeRelease; response: ReleaseDetail };
   "release.repropose": { request: ReleaseName; response: ReleaseDetail };
+  "device.clear_cloned_preview": { request: DeviceName; response: Preview };
+  "device.clear_cloned": { request: ClearCloned; response: Done };
   "release.list": { request: PageRequest; response: Page<ReleaseRow> };
   "release.show": { request: ReleaseName; response: ReleaseDetail };
   "release.review": { request: ReviewRelease; response: ReleaseDetail };
@@ -200,35 +220,4 @@ export interface Commands {
 
 /** Commands that are not open to every window. */
 export const WAYS: Partial<Record<keyof Commands, Way>> = {
-  "backend.found": "consent",
-  "ceremony.give": "secret",
-  "ceremony.refuse": "secret",
-  "vault.create": "secret",
-  "vault.unlock": "secret",
-  "vault.measure_passphrase": "secret",
-  "vault.change_passphrase": "secret",
-  "vault.add_passphrase": "secret",
-  "vault.remove_slot": "secret",
-  "vault.restore": "secret",
-  "vault.make_shares": "secret",
-  "vault.test_shares": "secret",
-  "vault.restore_shares": "secret",
-  "vault.tokens": "secret",
-  "vault.enter_pin": "secret",
-  "vault.init_token_key": "secret",
-  "vault.adopt_token_key": "secret",
-  "vault.forget_wrong_pins": "secret",
-  "vault.test_restore": "secret",
-  "fleet.found": "consent",
-  "fleet.sign": "consent",
-  "fleet.add_person": "consent",
-  "device.token": "consent",
-  "device.approve": "consent",
-  "device.revoke": "consent",
-  "release.seal": "consent",
-  "request.sign": "consent",
-  "request.sign_file": "consent",
-  "rollout.start": "consent",
-  "rollout.renew": "consent",
-  "rollout.hold": "consent",
 };

@@ -198,6 +198,8 @@ impl Shown {
             "fleet.found" | "backend.found" => "Found a fleet: make its CAs, sign its first root and targets",
             "fleet.sign" => "Sign the founding of a fleet",
             "fleet.add_person" => "Issue a certificate for a new member",
+            "fleet.renew_person" => "Issue a fresh certificate for a member",
+            "fleet.renew_server" => "Issue a fresh certificate for the backend",
             "device.token" => "Make a one-time enrolment token",
             "device.approve" => "Issue certificates for the devices that wait, if they are right",
             "release.seal" => "Encrypt the artifact once, and sign how",
