@@ -8,3 +8,4 @@ mod device;
 mod fleet;
 mod memory;
 mod program;
+mod restored;
