@@ -1,4 +1,4 @@
-//! The screens: built with Node.
+//! The screens: built and checked with Node.
 
 use std::{
     env,
@@ -25,6 +25,19 @@ const NODE: &str = "node@20.20.2";
 /// # Errors
 /// Node is missing and cannot be brought, or the build failed.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    script(workspace, "build")
+}
+
+/// Checks the types, the style and the tests of the screens, and builds them.
+///
+/// # Errors
+/// Node is missing and cannot be brought, or a check failed.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    script(workspace, "check")
+}
+
+/// Runs a script of `ui/package.json`, with what is locked installed.
+fn script(workspace: &Workspace, name: &str) -> Result<()> {
     setup::ensure(Purpose::Screens, workspace)?;
     let ui = workspace.root.join("ui");
     if !ui.join("package.json").exists() {
@@ -35,7 +48,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         // What is locked, but for what only other systems need: `npm ci` insists on that too.
         run(npm(&ui, &path, &["install", "--no-save", "--no-audit", "--no-fund"]))?;
     }
-    run(npm(&ui, &path, &["run", "build"]))
+    run(npm(&ui, &path, &["run", name]))
 }
 
 /// The search path with a Node that is new enough at its head.

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    judges, licences, process,
+    judges, licences, process, screens,
     setup::{self, Purpose},
     tidy,
     workspace::Workspace,
@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: tidy::run },
     Step { name: "licences", run: licences::check },
     Step { name: "clippy", run: |_| clippy() },
+    Step { name: "screens", run: screens::check },
     Step { name: "tests", run: |_| tests(None) },
     Step { name: "doc tests", run: |_| process::run(process::cargo(&["test", "--workspace", "--doc"])) },
     Step { name: "rustdoc", run: |_| rustdoc() },
@@ -81,8 +82,6 @@ fn clippy() -> Result<()> {
 }
 
 fn tests(filter: Option<&str>) -> Result<()> {
-    // The tests at the boundaries run the programs themselves.
-    process::run(process::cargo(&["build", "--workspace", "--bins"]))?;
     // The boundary tests start the programs themselves. Naming the examples, too, makes cargo build
     // them with the features that the tests are built with, so that nothing is built twice.
     process::run(process::cargo(&["build", "--workspace", "--bins", "--examples"]))?;
