@@ -336,7 +336,7 @@ fn listed_for(roles: &[Role]) -> Vec<ListedFor> {
     for role in roles {
         match role {
             Role::Admin => {
-                keys.extend([ListedFor::Ticket, ListedFor::Seal, ListedFor::Grant, ListedFor::Member])
+                keys.extend([ListedFor::Ticket, ListedFor::Seal, ListedFor::Grant, ListedFor::Member]);
             }
             Role::ReleaseManager => keys.extend([ListedFor::Seal, ListedFor::Member]),
             Role::Operator => keys.extend([ListedFor::Ticket, ListedFor::Member]),
