@@ -21,8 +21,10 @@ use crate::{setup::Purpose, workspace::Workspace};
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  run [-- ARGS]    build for release and run `fleetseal demo ARGS`
+  run [-- ARGS]    build for release and open the desktop on a training fleet; with ARGS, or
+                   without a display, run `fleetseal demo ARGS` in the terminal
   ui               build the screens into ui/dist
+  package          make the desktop's package for this system
   test [FILTER]    everything that must hold before a change lands; with FILTER,
                    only the tests whose name contains it
   tidy             the rules that no compiler checks: who imports whom, sizes, names, links
@@ -50,8 +52,9 @@ fn run(args: &[String]) -> Result<()> {
         None => ("help", &[][..]),
     };
     match (command, rest) {
-        ("run", rest) => demo(rest),
+        ("run", rest) => story(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
         ("ui", []) => screens::build(&Workspace::load()?),
+        ("package", []) => screens::package(&Workspace::load()?),
         ("test", []) => suite::all(&Workspace::load()?),
         ("test", [filter]) => suite::filtered(&Workspace::load()?, filter),
         ("tidy", []) => tidy::run(&Workspace::load()?),
@@ -79,6 +82,18 @@ fn faults(runs: &str) -> Result<()> {
     process::run(command)
 }
 
+/// Opens the desktop where a person can see it; arguments are for the terminal's demo.
+fn story(args: &[String]) -> Result<()> {
+    if !args.is_empty() {
+        return demo(args);
+    }
+    if screens::display() {
+        return screens::open(&Workspace::load()?);
+    }
+    eprintln!("there is no display for the desktop: this is the demo in the terminal");
+    demo(args)
+}
+
 /// Builds the programs for release and becomes `fleetseal demo ARGS`. Everything said on the way
 /// goes to standard error: standard output is the demo's alone.
 fn demo(args: &[String]) -> Result<()> {
@@ -93,7 +108,6 @@ fn demo(args: &[String]) -> Result<()> {
         "--package",
         "fleetseal-agent",
     ]))?;
-    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
     let program = workspace.target_directory.join("release").join("fleetseal");
     Err(process::become_program(std::process::Command::new(program).arg("demo").args(args)))
 }

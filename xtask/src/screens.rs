@@ -1,4 +1,4 @@
-//! The screens: built and checked with Node.
+//! The screens: built and checked with Node, and opened in the desktop.
 
 use std::{
     env,
@@ -19,6 +19,8 @@ use crate::{
 const NODE_LEAST: [u32; 3] = [20, 19, 0];
 /// The one that is brought where there is none, or an older one: npm's package `node`.
 const NODE: &str = "node@20.20.2";
+/// What makes packages of the desktop.
+const PACKAGER: &str = "@tauri-apps/cli@2.12.5";
 
 /// Builds the screens into `ui/dist`.
 ///
@@ -49,6 +51,60 @@ fn script(workspace: &Workspace, name: &str) -> Result<()> {
         run(npm(&ui, &path, &["install", "--no-save", "--no-audit", "--no-fund"]))?;
     }
     run(npm(&ui, &path, &["run", name]))
+}
+
+/// Opens the desktop on a training fleet. Returns only if that failed.
+///
+/// # Errors
+/// Something could not be built or started.
+pub(crate) fn open(workspace: &Workspace) -> Result<()> {
+    setup::ensure(Purpose::Desktop, workspace)?;
+    build(workspace)?;
+    process::run(process::cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "fleetseal-desktop",
+        "--features",
+        "fleetseal-desktop/custom-protocol",
+    ]))?;
+    let program = workspace.target_directory.join("release/fleetseal-desktop");
+    let home = workspace.target_directory.join("desktop");
+    Err(process::become_program(Command::new(program).arg("--training").arg("--home").arg(home)))
+}
+
+/// Makes the desktop's package for this system: a `.deb` on Linux. Needs the network only for what npm
+/// and cargo have not brought yet.
+///
+/// # Errors
+/// Something could not be built.
+pub(crate) fn package(workspace: &Workspace) -> Result<()> {
+    setup::ensure(Purpose::Desktop, workspace)?;
+    build(workspace)?;
+    let path = with_node(workspace)?;
+    let tools = workspace.target_directory.join("packager");
+    let program = tools.join("node_modules/.bin/tauri");
+    if !program.exists() {
+        bring(&tools, &path, PACKAGER)?;
+    }
+    let bundle = if cfg!(target_os = "macos") {
+        "dmg"
+    } else if cfg!(windows) {
+        "msi"
+    } else {
+        "deb"
+    };
+    let mut command = Command::new(program);
+    command.current_dir(&workspace.root).env("PATH", &path);
+    // What is packaged is what is locked.
+    command.args(["build", "--bundles", bundle, "--", "--locked"]);
+    run(command)
+}
+
+/// Whether there is a screen to open a window on.
+pub(crate) fn display() -> bool {
+    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(not(target_os = "linux")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
 /// The search path with a Node that is new enough at its head.

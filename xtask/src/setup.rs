@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     Run,
     /// Building the screens, too.
     Screens,
+    /// Building the desktop around them, too.
+    Desktop,
     /// Testing them, too.
     Test,
 }
@@ -30,12 +32,52 @@ struct Need {
     brew: &'static str,
 }
 
+/// Headers of the libraries that the desktop's windows are made with. Only Linux asks for them.
+const fn library(name: &'static str) -> [&'static str; 3] {
+    if cfg!(target_os = "linux") { ["pkg-config", "--exists", name] } else { ["true", "", ""] }
+}
+
 /// A C compiler for aws-lc and SQLite, which need neither CMake nor bindgen; for the tests, other
 /// people's TLS clients, a token in software and the judges' Python.
 const NEEDS: &[Need] = &[
     Need { purpose: Purpose::Run, probe: &["cc", "--version"], apt: "build-essential", dnf: "gcc", brew: "" },
     // npm alone: a Node that is new enough may come from npm itself.
     Need { purpose: Purpose::Screens, probe: &["npm", "--version"], apt: "npm", dnf: "npm", brew: "node" },
+    Need {
+        purpose: Purpose::Desktop,
+        probe: &["sh", "-c", "test $(uname) != Linux || pkg-config --version"],
+        apt: "pkg-config",
+        dnf: "pkgconf-pkg-config",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Desktop,
+        probe: &library("webkit2gtk-4.1"),
+        apt: "libwebkit2gtk-4.1-dev",
+        dnf: "webkit2gtk4.1-devel",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Desktop,
+        probe: &library("gtk+-3.0"),
+        apt: "libgtk-3-dev",
+        dnf: "gtk3-devel",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Desktop,
+        probe: &library("librsvg-2.0"),
+        apt: "librsvg2-dev",
+        dnf: "librsvg2-devel",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Desktop,
+        probe: &library("ayatana-appindicator3-0.1"),
+        apt: "libayatana-appindicator3-dev",
+        dnf: "libayatana-appindicator-gtk3-devel",
+        brew: "",
+    },
     Need {
         purpose: Purpose::Test,
         probe: &["python3", "-c", "import venv, ensurepip"],
@@ -178,7 +220,8 @@ mod tests {
     fn running_needs_less_than_testing() {
         let needed = |purpose| NEEDS.iter().filter(|need| need.purpose <= purpose).count();
         assert!(needed(Purpose::Run) < needed(Purpose::Screens));
-        assert!(needed(Purpose::Screens) < needed(Purpose::Test));
+        assert!(needed(Purpose::Screens) < needed(Purpose::Desktop));
+        assert!(needed(Purpose::Desktop) < needed(Purpose::Test));
         assert_eq!(needed(Purpose::Test), NEEDS.len());
     }
 }

@@ -85,9 +85,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 fn problems(workspace: &Workspace, files: &[File]) -> Vec<Problem> {
-    let rules: [Rule; 10] = [
+    let rules: [Rule; 11] = [
         pure::sources,
         files::long,
+        files::thick_shell,
         files::vaguely_named,
         files::unfinished,
         files::allowing_lints,

@@ -124,9 +124,8 @@ export interface LinkChips {
   live: number;
   expiring: number;
   partial: number;
-  /** None where the host lists open links alone. */
-  expired?: number;
-  consumed?: number;
+  expired: number;
+  consumed: number;
 }
 
 export interface LinkLine extends LinkRow {

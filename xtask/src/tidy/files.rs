@@ -8,6 +8,11 @@ const LINES: usize = 520;
 /// Files that may be longer, each with its reason.
 const LONG: &[(&str, &str)] = &[];
 
+/// The desktop's shell, and the most lines of Rust that it may have: whatever thinks belongs into the
+/// application.
+const SHELL: &str = "src-tauri/";
+const SHELL_LINES: usize = 1_500;
+
 /// Names that say nothing of what is inside.
 const VAGUE: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "shared"];
 
@@ -34,6 +39,16 @@ fn over(excused: &[(&str, &str)], files: &[File]) -> Vec<Problem> {
         }
     })
     .collect()
+}
+
+/// A desktop's shell that has come to think for itself.
+pub(super) fn thick_shell(files: &[File]) -> Vec<Problem> {
+    let rust = files.iter().filter(|file| file.is_rust() && file.path.starts_with(SHELL));
+    let lines: usize = rust.map(|file| file.text.lines().count()).sum();
+    (lines >= SHELL_LINES)
+        .then(|| Problem::new(SHELL, format!("has {lines} lines of Rust; it stays under {SHELL_LINES}")))
+        .into_iter()
+        .collect()
 }
 
 /// Rust files and folders whose name says nothing.
@@ -124,6 +139,15 @@ mod tests {
         assert_eq!(over(&[], &short), []);
         assert_eq!(over(&excuse, &short).len(), 1);
         assert_eq!(over(&[], &file("a.md", &"x\n".repeat(LINES + 1))), []);
+    }
+
+    #[test]
+    fn the_shell_stays_thin_over_all_its_files() {
+        let lines = |path: &str, count| File { path: path.to_owned(), text: "x\n".repeat(count) };
+        let half = SHELL_LINES / 2;
+        let (one, rest) = (lines("src-tauri/src/a.rs", half), lines("src-tauri/src/b.rs", half - 1));
+        assert_eq!(thick_shell(&[one.clone(), rest, lines("crates/app/src/a.rs", half)]), []);
+        assert_eq!(thick_shell(&[one, lines("src-tauri/build.rs", half)]).len(), 1);
     }
 
     #[test]
