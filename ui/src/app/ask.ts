@@ -47,8 +47,7 @@ const touches: Record<List, string[]> = {
 export function useEvents(): void {
   const client = useQueryClient();
   useEffect(() => {
-    const again = (areas: string[]) =>
-      void client.invalidateQueries({ predicate: ({ queryKey }) => areas.some((area) => String(queryKey[0]).startsWith(area)) });
+    const again = gather(client);
     return platform().events((batch) => {
       for (const event of batch) {
         switch (event.event) {
@@ -79,6 +78,33 @@ export function useEvents(): void {
       }
     });
   }, [client]);
+}
+
+/**
+ * Asks anew for what changed, at most once a second. What is being asked already is let finish and asked once more: a fleet
+ * that changes faster than it is listed would otherwise never be shown.
+ */
+export function gather(client: QueryClient): (areas: string[]) => void {
+  const waiting = new Set<string>();
+  let armed = false;
+  const flush = () => {
+    const areas = [...waiting];
+    waiting.clear();
+    const touched = (area: string) => ({
+      predicate: ({ queryKey }: { queryKey: readonly unknown[] }) => String(queryKey[0]).startsWith(area),
+    });
+    const busy = areas.filter((area) => client.isFetching(touched(area)) > 0);
+    for (const area of areas) void client.invalidateQueries({ ...touched(area), fetchStatus: "idle" });
+    armed = false;
+    again(busy);
+  };
+  const again = (areas: string[]) => {
+    for (const area of areas) waiting.add(area);
+    if (waiting.size === 0 || armed) return;
+    armed = true;
+    setTimeout(flush, 1000);
+  };
+  return again;
 }
 
 const milestone = (job: JobRow) => ({

@@ -3,4 +3,4 @@
 /**
  * How many deployments stand in each state. On the wire it is a map that leaves out the zeros.
  */
-export type Counts = { [state in DeploymentState]?: number };
+export type Counts = { [key in "queued" | "offered" | "downloading" | "downloaded" | "installing" | "rebooting" | "confirming" | "succeeded" | "failed" | "timed_out" | "rejected" | "canceled" | "rolled_back" | "skipped"]?: number };

@@ -160,13 +160,13 @@ export interface Commands {
   "fleet.renew_server": { request: Nothing; response: Done };
   "fleet.confirm_jump": { request: Nothing; response: Done };
   "fleet.alarms": { request: PageRequest; response: Page<AlarmRow> };
+  "fleet.acknowledge_alarm": { request: AlarmNumber; response: Done };
   "fleet.recover_backend_preview": { request: Nothing; response: Preview };
   "fleet.recover_backend": { request: Commit<Nothing>; response: Recovered };
   "audit.list": { request: PageRequest; response: Page<AuditRow> };
   "audit.cosign": { request: Nothing; response: CosignedHeads };
   "audit.export": { request: AuditFile; response: ExportedAudit };
   "audit.verify": { request: AuditFile; response: VerifiedAudit };
-  "fleet.acknowledge_alarm": { request: AlarmNumber; response: Done };
   "device.token": { request: MakeToken; response: EnrolmentTokenText };
   "device.enrolments": { request: Nothing; response: Page<Enrolment> };
   "device.approve": { request: ApproveEnrolments; response: ApprovedEnrolments };
@@ -176,13 +176,13 @@ export interface Commands {
   "device.timeline": { request: DeviceTimelineRequest; response: Page<TimelineEntry> };
   "device.revoke_preview": { request: DeviceName; response: Preview };
   "device.revoke": { request: RevokeDevice; response: Done };
+  "device.clear_cloned_preview": { request: DeviceName; response: Preview };
+  "device.clear_cloned": { request: ClearCloned; response: Done };
   "model.list": { request: Nothing; response: Page<DeviceModel> };
   "model.put": { request: DeviceModel; response: DeviceModel };
   "release.check": { request: ProposeRelease; response: Checks };
   "release.propose": { request: ProposeRelease; response: ReleaseDetail };
   "release.repropose": { request: ReleaseName; response: ReleaseDetail };
-  "device.clear_cloned_preview": { request: DeviceName; response: Preview };
-  "device.clear_cloned": { request: ClearCloned; response: Done };
   "release.list": { request: PageRequest; response: Page<ReleaseRow> };
   "release.show": { request: ReleaseName; response: ReleaseDetail };
   "release.review": { request: ReviewRelease; response: ReleaseDetail };
@@ -220,4 +220,37 @@ export interface Commands {
 
 /** Commands that are not open to every window. */
 export const WAYS: Partial<Record<keyof Commands, Way>> = {
+  "backend.found": "consent",
+  "ceremony.give": "secret",
+  "ceremony.refuse": "secret",
+  "vault.create": "secret",
+  "vault.unlock": "secret",
+  "vault.measure_passphrase": "secret",
+  "vault.change_passphrase": "secret",
+  "vault.add_passphrase": "secret",
+  "vault.remove_slot": "secret",
+  "vault.restore": "secret",
+  "vault.make_shares": "secret",
+  "vault.test_shares": "secret",
+  "vault.restore_shares": "secret",
+  "vault.tokens": "secret",
+  "vault.enter_pin": "secret",
+  "vault.init_token_key": "secret",
+  "vault.adopt_token_key": "secret",
+  "vault.forget_wrong_pins": "secret",
+  "vault.test_restore": "secret",
+  "fleet.found": "consent",
+  "fleet.sign": "consent",
+  "fleet.add_person": "consent",
+  "fleet.renew_person": "consent",
+  "fleet.renew_server": "consent",
+  "device.token": "consent",
+  "device.approve": "consent",
+  "device.revoke": "consent",
+  "release.seal": "consent",
+  "request.sign": "consent",
+  "request.sign_file": "consent",
+  "rollout.start": "consent",
+  "rollout.renew": "consent",
+  "rollout.hold": "consent",
 };

@@ -124,8 +124,9 @@ export interface LinkChips {
   live: number;
   expiring: number;
   partial: number;
-  expired: number;
-  consumed: number;
+  /** None where the host lists open links alone. */
+  expired?: number;
+  consumed?: number;
 }
 
 export interface LinkLine extends LinkRow {

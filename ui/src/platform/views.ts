@@ -16,14 +16,26 @@ type View<N extends keyof Needs> = (request: Needs[N]["request"]) => Promise<Nee
 
 /** A table's `call`, and the views over it. What is looked at is kept for a few seconds, so that views share it. */
 export function views(call: Call, events: (listener: (batch: HostEvent[]) => void) => () => void): Call {
-  const kept = new Map<string, { at: number; answer: Promise<unknown> }>();
+  const kept = new Map<string, { at: number; answer: Promise<unknown>; busy: boolean }>();
   const keep = <T>(key: string, make: () => Promise<T>): Promise<T> => {
     const before = kept.get(key);
-    if (before && Date.now() - before.at < fresh) return before.answer as Promise<T>;
+    if (before && (before.busy || Date.now() - before.at < fresh)) return before.answer as Promise<T>;
     const answer = make();
-    kept.set(key, { at: Date.now(), answer });
-    answer.catch(() => kept.delete(key));
+    const row = { at: Date.now(), answer, busy: true };
+    kept.set(key, row);
+    answer.then(
+      () => {
+        row.busy = false;
+      },
+      () => kept.delete(key),
+    );
     return answer;
+  };
+  /** What is still being asked is shared until it is there, then asked anew. */
+  const forget = () => {
+    for (const [key, row] of kept)
+      if (row.busy) row.at = 0;
+      else kept.delete(key);
   };
   const pages = async <Row>(ask: (page: PageRequest) => Promise<Page<Row>>): Promise<Row[]> => {
     const rows: Row[] = [];
@@ -52,7 +64,7 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
       } else if (event.event === "vault") {
         seen.vault = event.state;
         seen.locks = event.locks_at;
-      } else if (event.event === "changed" || event.event === "workspace") kept.clear();
+      } else if (event.event === "changed" || event.event === "workspace") forget();
     }
   });
 
@@ -216,8 +228,6 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
           live: count(live),
           expiring: count(soon),
           partial: count((link) => live(link) && link.served_bytes > 0),
-          expired: count((link) => link.state === "expired"),
-          consumed: count((link) => link.state === "consumed"),
         },
       };
     },

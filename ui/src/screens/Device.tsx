@@ -17,7 +17,7 @@ import { Facts, Head, Panel } from "@/parts/Panel";
 import { Glyph, State } from "@/parts/State";
 import { Tabs } from "@/parts/Tabs";
 import { Age, Countdown } from "@/parts/Time";
-import { count, day, instant, moment } from "@/parts/units";
+import { bytes, count, day, instant, moment } from "@/parts/units";
 import { platform } from "@/platform";
 import type { DeviceLine, Kind } from "@/platform/needs";
 import { useWord } from "./causes";
@@ -212,15 +212,43 @@ const groups: Record<string, string[]> = {
     "rejected",
     "timed_out",
   ],
-  link: ["link_issued", "link_expired", "link_reissued", "connection_lost", "link_consumed"],
+  link: ["link_issued", "link_expired", "link_reissued", "link_revoked", "connection_lost", "link_consumed"],
   certificate: ["enrolled", "certificate_renewed", "revoked", "rekeyed"],
 };
 const bad = ["link_expired", "failed", "rolled_back", "rejected", "timed_out", "revoked", "cloned"];
 
+/** What happened, without saying that it happened to a deployment. */
+const happened = (entry: TimelineEntry): string => entry.kind.replace(/^deployment_/, "");
+
+/** A record's detail in short: which version became which, why, how many bytes. What is no record is said as it is. */
+function brief(detail: string, cause: (code: string) => string): string {
+  if (!detail.startsWith("{")) return detail;
+  try {
+    const record = JSON.parse(detail) as {
+      bytes?: number;
+      code?: string;
+      link_expires_at?: string;
+      detail?: { before?: string; after?: string };
+    };
+    const { before, after } = record.detail ?? {};
+    return [
+      record.code && cause(record.code),
+      before && after && before !== after && `${before} → ${after}`,
+      record.bytes && bytes(record.bytes),
+      record.link_expires_at && `→ ${record.link_expires_at.slice(11, 19)} UTC`,
+    ]
+      .filter(Boolean)
+      .join(", ");
+  } catch {
+    return detail;
+  }
+}
+
 const kindOf = (entry: TimelineEntry, first: boolean): Kind => {
-  if (bad.includes(entry.kind)) return "bad";
-  if (entry.kind === "connection_lost") return "warn";
-  const kind = deploymentKind[entry.kind as keyof typeof deploymentKind];
+  const what = happened(entry);
+  if (bad.includes(what)) return "bad";
+  if (what === "connection_lost") return "warn";
+  const kind = deploymentKind[what as keyof typeof deploymentKind];
   return kind === "run" && first ? "run" : "ok";
 };
 
@@ -228,6 +256,7 @@ function Timeline({ id }: { id: string }) {
   const { t } = useTranslation();
   const now = useNow(60_000);
   const word = useWord("event");
+  const cause = useWord();
   const [only, setOnly] = useState<string>();
   const [raw, setRaw] = useState<TimelineEntry>();
   const answer = useAsk("device.timeline", { device: id, page: { limit: 200 } });
@@ -251,7 +280,7 @@ function Timeline({ id }: { id: string }) {
       </div>
       <Listing answer={answer} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("device.noevents")}</Empty>}>
         {(page) => {
-          const rows = page.rows.filter((entry) => !only || groups[only]?.includes(entry.kind));
+          const rows = page.rows.filter((entry) => !only || groups[only]?.includes(happened(entry)));
           return (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
             <section className="scrollin" tabIndex={0} aria-label={t("device.timeline")}>
@@ -271,8 +300,8 @@ function Timeline({ id }: { id: string }) {
                       <span>
                         <Glyph kind={kindOf(entry, i === 0)} />
                       </span>
-                      <b>{word(entry.kind)}</b>
-                      <span className="t2 cut">{entry.detail}</span>
+                      <b className="cut">{word(happened(entry))}</b>
+                      <span className="t2 cut">{brief(entry.detail, cause)}</span>
                       <button
                         type="button"
                         className="copybtn"

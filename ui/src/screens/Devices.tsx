@@ -10,7 +10,7 @@ import { Button } from "@/parts/Button";
 import { Columns } from "@/parts/Columns";
 import { type Column, DataGrid } from "@/parts/DataGrid";
 import { Chip, Filter } from "@/parts/Filter";
-import { Empty, Failure, Freshness } from "@/parts/Listing";
+import { Empty, Failure, Freshness, Loading } from "@/parts/Listing";
 import { Head } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { Age } from "@/parts/Time";
@@ -111,7 +111,9 @@ export function Devices() {
     <>
       <Head
         title={t("place.devices")}
-        meta={[t("devices.matching", { n: count(list.total) }), <Freshness key="f" at={list.updatedAt} reload={list.refetch} />]}
+        meta={
+          list.first && [t("devices.matching", { n: count(list.total) }), <Freshness key="f" at={list.updatedAt} reload={list.refetch} />]
+        }
         acts={
           <Button size="lg" icon={<IconPlus className="i" />} denied={me.denied(["admin", "station"])} onClick={() => enrol(true)}>
             {t("devices.enrol")}
@@ -163,7 +165,9 @@ export function Devices() {
               <Failure error={list.error} retry={list.refetch} />
             </div>
           )}
-          {list.first && list.total === 0 ? (
+          {!list.first ? (
+            !list.error && <Loading rows={16} />
+          ) : list.total === 0 ? (
             <Empty
               act={
                 narrowed ? (

@@ -12,7 +12,7 @@ import { Danger } from "@/parts/Danger";
 import { type Column, DataGrid } from "@/parts/DataGrid";
 import { Chip, Filter } from "@/parts/Filter";
 import { Id } from "@/parts/Id";
-import { Empty, Failure, Freshness } from "@/parts/Listing";
+import { Empty, Failure, Freshness, Loading } from "@/parts/Listing";
 import { Head } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { Age, Countdown } from "@/parts/Time";
@@ -110,7 +110,7 @@ export function Links() {
       <Head
         title={t("place.links")}
         meta={[t("links.about"), t("links.clock")]}
-        acts={<Freshness at={list.updatedAt} reload={list.refetch} />}
+        acts={list.first && <Freshness at={list.updatedAt} reload={list.refetch} />}
       />
       <div className="body">
         <section className="panel grow">
@@ -118,9 +118,11 @@ export function Links() {
             <Filter value={search.q ?? ""} set={setText} label={t("links.filter")} />
             <div className="chips">
               <Chip on={!show} set={() => set({ show: undefined })} name={t("list.all")} n={counts?.all} />
-              {shows.map(([one, kind]) => (
-                <Chip key={one} on={show === one} set={() => set({ show: one })} kind={kind} name={t(`links.${one}`)} n={counts?.[one]} />
-              ))}
+              {shows
+                .filter(([one]) => !counts || counts[one] !== undefined)
+                .map(([one, kind]) => (
+                  <Chip key={one} on={show === one} set={() => set({ show: one })} kind={kind} name={t(`links.${one}`)} n={counts?.[one]} />
+                ))}
             </div>
             <span className="grow" />
             <Columns columns={columns} hidden={hidden} set={(cols) => set({ cols: cols.join(",") || undefined })} />
@@ -130,7 +132,9 @@ export function Links() {
               <Failure error={(list.error ?? drop.error ?? again.error) as Error} retry={list.refetch} />
             </div>
           )}
-          {list.first && list.total === 0 ? (
+          {!list.first ? (
+            !list.error && <Loading rows={16} />
+          ) : list.total === 0 ? (
             <Empty
               act={search.q || show ? <Button onClick={() => set({ q: undefined, show: undefined })}>{t("list.clear")}</Button> : undefined}
             >

@@ -182,16 +182,22 @@ function Phases({ detail }: { detail: RolloutDetail }) {
               </div>
               <div className="gauge">
                 <StateBar counts={counts} size="big" label={t("rollout.phase", { n: i + 1 })} />
-                {current && policy && (
+                {current && policy && policy.success > 0 && (
                   <i
-                    className="tick"
+                    className={`tick ${policy.success < 40 ? "right" : ""}`}
                     data-l={
                       at?.last ? t("rollout.succeedsat", { n: policy.success }) : t("rollout.opensat", { phase: i + 2, n: policy.success })
                     }
                     style={{ left: `${policy.success}%` }}
                   />
                 )}
-                {current && <i className="tick lo" data-l={t("rollout.pausesat", { n: limit })} style={{ left: `${100 - limit}%` }} />}
+                {current && (
+                  <i
+                    className={`tick lo ${limit > 60 ? "right" : ""}`}
+                    data-l={t("rollout.pausesat", { n: limit })}
+                    style={{ left: `${100 - limit}%` }}
+                  />
+                )}
               </div>
               <div className="sum">
                 {current ? (
@@ -215,7 +221,7 @@ function Phases({ detail }: { detail: RolloutDetail }) {
       </div>
       {at && detail.row.state === "running" && (
         <div className="gate">
-          <Glyph kind={at.needed > 0 || at.soaked > 0 ? "run" : "ok"} />
+          <Glyph kind={(at.last ? at.devices > at.ended : at.needed > 0 || at.soaked > 0) ? "run" : "ok"} />
           <span className="grow gatetext">
             {at.last ? (
               <Trans

@@ -121,7 +121,7 @@ export function Vault() {
               <div key={slot.id} className="item two">
                 <IconForms className="i t3" aria-hidden="true" />
                 <div className="grow">
-                  <div className="cut">{slot.label}</div>
+                  <div className="cut">{slot.label || slot.kind.replaceAll("_", " ")}</div>
                   <div className="t3 s12 cut">{slot.detail}</div>
                 </div>
                 <State kind={slot.counts ? "ok" : "warn"}>{t(slot.counts ? "vault.ready" : "vault.untested")}</State>
