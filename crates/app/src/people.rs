@@ -285,7 +285,7 @@ impl App {
             })
             .collect();
         let sealed_to = |release: &ReleaseDetail| {
-            let Ok(target) = self.planned_target(trust, release, None) else { return false };
+            let Ok(target) = self.planned_target(trust, release, None, None) else { return false };
             target.record.recipients().any(|id| kem.contains(&id))
         };
         self.sealed_releases(sealed_to).await

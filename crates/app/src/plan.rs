@@ -12,7 +12,7 @@ use envelope::{
 use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
 use protocol::{
     ErrorCode,
-    operator::{DeviceDetail, DeviceRow, DeviceState, Page, ReleaseDetail, path},
+    operator::{DeviceDetail, DeviceRow, DeviceState, Page, ReleaseDetail, SealedArtifactRow, path},
 };
 
 use crate::{
@@ -67,7 +67,7 @@ impl App {
         let session = self.session().await?;
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
-        let target = self.planned_target(&trust, &release, request.target.as_ref())?;
+        let target = self.planned_target(&trust, &release, request.target.as_ref(), None)?;
         let revoked = self.revoked(&trust).await?;
         let (devices, mut excluded) =
             self.eligible(request, &target, revoked.as_deref(), &trust.targets).await?;
@@ -115,12 +115,13 @@ impl App {
     }
 
     /// The release's artifact as the threshold signed it, and a sealed-artifact record for it that a
-    /// trusted key signed.
+    /// trusted key signed: the newest, or the one that a rollout serves already.
     pub(crate) fn planned_target(
         &self,
         trust: &Trust,
         release: &ReleaseDetail,
         target: Option<&TargetName>,
+        sealed_as: Option<ArtifactId>,
     ) -> Result<PlannedTarget, Error> {
         let artifact = match (target, release.artifacts.as_slice()) {
             (None, [artifact]) => Some(artifact),
@@ -145,19 +146,28 @@ impl App {
             info.custom().filter(|custom| custom.release == release.row.id).ok_or_else(missing)?.clone();
         let now = self.now();
         let mut refused = None;
-        let found = release.sealed.iter().rev().find_map(|sealed| {
-            match SealedArtifact::verify(&sealed.record, &custom.model, &trust.keys, now) {
-                Ok(record) if record.artifact == *info.sha256() => Some((sealed, record)),
-                Ok(_) => None,
-                Err(error) => {
-                    refused = Some(error);
-                    None
+        let wanted = |sealed: &&SealedArtifactRow| sealed_as.is_none_or(|id| sealed.id == id);
+        let found =
+            release.sealed.iter().rev().filter(wanted).find_map(|sealed| {
+                match SealedArtifact::verify(&sealed.record, &custom.model, &trust.keys, now) {
+                    Ok(record) if record.artifact == *info.sha256() => Some((sealed, record)),
+                    Ok(_) => None,
+                    Err(error) => {
+                        refused = Some(error);
+                        None
+                    }
                 }
-            }
-        });
+            });
         let Some((sealed, record)) = found else {
-            let error = Error::new(ErrorCode::PreconditionFailed, "the release is not sealed")
-                .hint("seal it with `fleetseal release seal`");
+            let error = match sealed_as {
+                None => Error::new(ErrorCode::PreconditionFailed, "the release is not sealed")
+                    .hint("seal it with `fleetseal release seal`"),
+                Some(_) => Error::new(
+                    ErrorCode::PreconditionFailed,
+                    "what this rollout serves is sealed to a key that is trusted no more",
+                )
+                .hint("abort it, seal the release again, then start a rollout for the devices that are left"),
+            };
             return Err(match refused {
                 Some(source) => error.detail(chain(&source)),
                 None => error,

@@ -116,7 +116,9 @@ impl App {
         let trust = self.trust().await?;
         let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
         let release: ReleaseDetail = session.client.get(&path::release(detail.row.release)).await?;
-        let target = self.planned_target(&trust, &release, Some(&detail.row.target))?;
+        // Tickets are for the ciphertext that the rollout serves, also when it was sealed again since.
+        let sealed_as = install.then_some(detail.artifact);
+        let target = self.planned_target(&trust, &release, Some(&detail.row.target), sealed_as)?;
         let key = if install { Some(self.content_key(&vault, &target)?) } else { None };
         let mut by_phase: BTreeMap<u32, Vec<Eligible>> = BTreeMap::new();
         for row in self.all_deployments(rollout).await?.into_iter().filter(|row| wanted(row.state)) {
