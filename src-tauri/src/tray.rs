@@ -1,4 +1,9 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    env,
+    ffi::OsString,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use tauri::{
     AppHandle, Runtime,
@@ -9,6 +14,13 @@ use crate::{menu, windows};
 
 /// Puts the program into the tray; whether there is one.
 pub(crate) fn open<R: Runtime>(app: &AppHandle<R>) -> bool {
+    // The library for trays says that all is well also where nobody shows any.
+    if cfg!(target_os = "linux")
+        && !bus(env::var_os("DBUS_SESSION_BUS_ADDRESS"), env::var_os("XDG_RUNTIME_DIR"))
+    {
+        tracing::info!("there is no tray without a session bus");
+        return false;
+    }
     // Where the desktop's library for trays is missing, the crate that loads it panics.
     let opened = catch_unwind(AssertUnwindSafe(|| build(app)));
     match opened {
@@ -18,6 +30,14 @@ pub(crate) fn open<R: Runtime>(app: &AppHandle<R>) -> bool {
             false
         }
         Err(_) => false,
+    }
+}
+
+/// Whether there is a session bus, which a tray on Linux is reached by: at this address, or in this folder.
+fn bus(address: Option<OsString>, runtime: Option<OsString>) -> bool {
+    match address {
+        Some(address) => !address.is_empty(),
+        None => runtime.is_some_and(|folder| Path::new(&folder).join("bus").exists()),
     }
 }
 
@@ -33,4 +53,18 @@ fn build<R: Runtime>(app: &AppHandle<R>) -> tauri::Result<()> {
     })
     .build(app)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tray_needs_a_session_bus() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = || Some(folder.path().into());
+        assert!(!bus(None, None) && !bus(Some(OsString::new()), runtime()) && !bus(None, runtime()));
+        std::fs::write(folder.path().join("bus"), "").unwrap();
+        assert!(bus(None, runtime()) && bus(Some("unix:path=/b".into()), None));
+    }
 }
