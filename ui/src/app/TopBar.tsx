@@ -21,7 +21,7 @@ export function TopBar({ status }: { status: HostStatus }) {
   const since = useHost((host) => host.since);
   const now = useNow(1000);
   const offset = useOffset((state) => state.offset) / 1000;
-  const state = connection ?? status.connection;
+  const state = connection && connection !== "connecting" ? connection : status.connection;
   const kind = state === "connected" ? "ok" : state === "connecting" ? "run" : "bad";
   const away = Math.abs(offset) > 60;
   return (

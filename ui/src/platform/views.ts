@@ -114,7 +114,8 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
       return {
         workspace: row,
         backend: row?.origin?.replace(/^https:\/\//, "") ?? row?.name ?? "",
-        connection: seen.state,
+        // What just answered is connected, even before it sends its first event.
+        connection: seen.state === "connecting" && summary ? "connected" : seen.state,
         since: seen.since,
         server_time: summary?.server_time && seen.offset === 0 ? now : now,
         person: row?.holder ?? "",

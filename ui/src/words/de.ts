@@ -38,6 +38,7 @@ export const de: Record<keyof typeof en, string> = {
   "cause.link_expired": "Link lief beim Laden ab",
   "cause.slot_too_small": "Slot zu klein",
   "cause.trial_boot_unconfirmed": "Probestart nicht bestätigt",
+  "cause.unhealthy": "Nach dem Update gestört",
   "cause.wrong_hardware": "Falsche Hardware für das Ticket",
   "chart.table": "Als Tabelle zeigen",
   "chart.time": "Zeit (UTC)",

@@ -36,6 +36,7 @@ export const en = {
   "cause.link_expired": "Link expired mid-download",
   "cause.slot_too_small": "Slot too small",
   "cause.trial_boot_unconfirmed": "Trial boot not confirmed",
+  "cause.unhealthy": "Unhealthy after the update",
   "cause.wrong_hardware": "Wrong hardware for ticket",
   "chart.table": "Show as table",
   "chart.time": "Time (UTC)",

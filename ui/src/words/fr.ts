@@ -38,6 +38,7 @@ export const fr: Record<keyof typeof en, string> = {
   "cause.link_expired": "Lien expiré en cours de téléchargement",
   "cause.slot_too_small": "Emplacement trop petit",
   "cause.trial_boot_unconfirmed": "Démarrage d'essai non confirmé",
+  "cause.unhealthy": "Défaillant après la mise à jour",
   "cause.wrong_hardware": "Mauvais matériel pour le ticket",
   "chart.table": "Afficher en tableau",
   "chart.time": "Heure (UTC)",

@@ -38,6 +38,7 @@ export const nl: Record<keyof typeof en, string> = {
   "cause.link_expired": "Link verliep tijdens download",
   "cause.slot_too_small": "Slot te klein",
   "cause.trial_boot_unconfirmed": "Proefstart niet bevestigd",
+  "cause.unhealthy": "Gestoord na de update",
   "cause.wrong_hardware": "Verkeerde hardware voor ticket",
   "chart.table": "Toon als tabel",
   "chart.time": "Tijd (UTC)",
