@@ -66,17 +66,14 @@ impl Watcher {
     /// Follows the backend's events until they end.
     async fn follow(&self, pause: &mut Duration) -> Result<(), Error> {
         let mut hints = self.app.hints().await?;
-        let mut heard = false;
+        self.hub.connection(ConnectionState::Online, self.clock.now(), None);
+        // Whatever happened before this stream was open was not heard.
+        self.hub.everything();
+        *pause = PAUSE.0;
         while let Some(hint) = hints.next().await? {
             if let Hint::Ping { server_time } = &hint {
                 let offset = i128::from(server_time.as_secs()) - i128::from(self.clock.now().as_secs());
                 self.hub.server_offset(i64::try_from(offset).unwrap_or(0));
-            }
-            if !std::mem::replace(&mut heard, true) {
-                // Whatever happened before this stream was open was not heard.
-                self.hub.connection(ConnectionState::Online, self.clock.now(), None);
-                self.hub.everything();
-                *pause = PAUSE.0;
             }
             self.hub.hint(&hint);
         }
