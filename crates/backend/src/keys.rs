@@ -96,14 +96,13 @@ impl Keys {
     }
 
     /// Forgets the keys whose successors are `in_force`.
-    pub(crate) fn settle(data_dir: &Path, in_force: &Trust) -> Result<Self, Error> {
+    pub(crate) fn settle(self, data_dir: &Path, in_force: &Trust) -> Result<Self, Error> {
         let folder = data_dir.join("keys");
-        let keys = Self::load(data_dir)?;
         let root = in_force.state.root().signed();
         let settled = [
-            (SNAPSHOT, keys.snapshot.succeeded(|key| lists(root, Role::Snapshot, key))),
-            (TIMESTAMP, keys.timestamp.succeeded(|key| lists(root, Role::Timestamp, key))),
-            (LINK, keys.link.succeeded(|key| in_force.lists_link(key))),
+            (SNAPSHOT, self.snapshot.succeeded(|key| lists(root, Role::Snapshot, key))),
+            (TIMESTAMP, self.timestamp.succeeded(|key| lists(root, Role::Timestamp, key))),
+            (LINK, self.link.succeeded(|key| in_force.lists_link(key))),
         ];
         for (name, _) in settled.into_iter().filter(|(_, succeeded)| *succeeded) {
             let path = folder.join(name);

@@ -66,10 +66,12 @@ pub(crate) struct Memory {
 
 impl Server {
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
+        // Keys that others can read end it before anything is opened with them.
+        let keys = Keys::load(&config.data_dir)?;
         let (store, blobs) = open_store(&config.data_dir)?;
         let fleet = load_fleet(&*store).await?.ok_or(Error::NotAdopted)?;
         let trust = load_trust(&*store).await?.ok_or(Error::NotAdopted)?;
-        let keys = Keys::settle(&config.data_dir, &trust)?;
+        let keys = keys.settle(&config.data_dir, &trust)?;
         let lost = recovery::load(&*store).await?;
         let now = config.clock.now();
         let identity = server_identity(&fleet, &keys, now)?;
