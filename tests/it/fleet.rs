@@ -51,7 +51,7 @@ impl Fleet {
         fleet.json(&["vault", "test-restore", &backup]);
         fleet.start_backend();
         fleet.wait_for_backend();
-        fleet.json(&["model", "set", MODEL, "--slot", "main=1073741824"]);
+        fleet.json(&["model", "set", MODEL, "--slot", "main=2147483648"]);
         fleet
     }
 
