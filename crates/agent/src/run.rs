@@ -102,12 +102,23 @@ impl Device {
         }
         // Opened before the check-in, so that nothing falls between the two.
         let mut push = self.listen().await;
+        let mut deaf = Backoff::new(self.parts.pace.retry);
+        let mut listen_at = Instant::now() + deaf.next(&mut *self.parts.random);
         let mut inbox = VecDeque::new();
         let mut due = self.hello_again(push.is_some()).await?;
         pauses.hello.reset();
         loop {
             while let Some(event) = inbox.pop_front() {
                 self.hear(event).await?;
+            }
+            if push.is_none() && Instant::now() >= listen_at {
+                push = self.listen().await;
+                if push.is_some() {
+                    deaf.reset();
+                    // The hello brings what was said while nobody listened.
+                    due = Instant::now();
+                }
+                listen_at = Instant::now() + deaf.next(&mut *self.parts.random);
             }
             if Instant::now() >= due {
                 due = self.hello_again(push.is_some()).await?;
@@ -126,17 +137,14 @@ impl Device {
             if !inbox.is_empty() {
                 continue;
             }
-            match wait(&mut push, due).await {
+            let wake_at = if push.is_some() { due } else { due.min(listen_at) };
+            match wait(&mut push, wake_at).await {
                 Wake::Push(Ok(event)) => inbox.push_back(event),
                 Wake::Push(Err(error)) => {
                     self.observe(&Event::Push { open: false });
                     return Err(error);
                 }
-                Wake::Timer => {
-                    if push.is_none() {
-                        push = self.listen().await;
-                    }
-                }
+                Wake::Timer => {}
             }
         }
     }

@@ -161,6 +161,31 @@ async fn with_a_push_stream_an_idle_device_is_quiet_and_hears_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_push_stream_that_broke_during_an_update_is_opened_again_at_once_after_it() {
+    let [second, third] =
+        [("2.0.0", 7), ("3.0.0", 8)].map(|(version, counter)| Release::new(version, counter, 40_000_000));
+    let rig = Rig::new(false, &[&second, &third]).await;
+    rig.backend.offer(&second, 1);
+    let begun = tokio::time::Instant::now();
+    let (broke, told) = (std::cell::Cell::new(false), std::cell::Cell::new(None));
+    rig.run_until(&Power::steady(), |rig| {
+        if rig.disk.staged_bytes().unwrap() > 10_000_000 && !broke.replace(true) {
+            rig.backend.world().push.clear();
+        }
+        // Nobody listens, so nobody hears it: the next hello has to bring it.
+        if rig.settled() && told.get().is_none() {
+            told.set(Some(begun.elapsed()));
+            rig.backend.offer(&third, 2);
+        }
+        told.get().is_some() && rig.settled()
+    })
+    .await;
+    let took = begun.elapsed() - told.get().unwrap();
+    assert_eq!(rig.confirmed(), ("3.0.0".to_owned(), 8));
+    assert!(took < Duration::from_secs(10), "it was deaf for {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_push_stream_is_opened_again_and_a_backend_that_is_down_is_waited_for() {
     let rig = Rig::new(false, &[]).await;
     let begun = tokio::time::Instant::now();
