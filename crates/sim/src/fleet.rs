@@ -246,7 +246,9 @@ impl Shared {
 
 impl Times {
     fn new() -> Self {
-        let histogram = || Histogram::new(3).expect("three significant figures are possible");
+        let histogram = || {
+            Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds and three figures are possible")
+        };
         Self { check_in: histogram(), download: histogram(), update: histogram() }
     }
 }
@@ -263,7 +265,28 @@ impl Latency {
     }
 }
 
+/// What takes longer counts as this: a day, in microseconds.
+const LONGEST_US: u64 = 86_400 * 1_000_000;
+
 fn record(times: &mut Histogram<u64>, from: Instant) {
     let micros = u64::try_from(from.elapsed().as_micros()).unwrap_or(u64::MAX);
     times.saturating_record(micros);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_is_reported_as_long_as_it_was() {
+        let mut times = Times::new();
+        let from = Instant::now();
+        tokio::time::advance(Duration::from_millis(1_500)).await;
+        record(&mut times.check_in, from);
+        let latency = Latency::of(&times.check_in);
+        assert_eq!(latency.count, 1);
+        assert!((1_500_000..=1_501_500).contains(&latency.p50_us), "{}", latency.p50_us);
+    }
 }
