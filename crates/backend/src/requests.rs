@@ -225,7 +225,7 @@ impl Request {
             roots.extend(document(server, &Role::Root.path(version)).await?);
         }
         let in_force = match (&self.trust_keys, trust.keys_path()) {
-            (Some(_), Some(path)) => document(server, &format!("targets/{path}")).await?,
+            (Some(_), Some(path)) => document(server, &path).await?,
             _ => None,
         };
         let mut signatures = Vec::new();
