@@ -11,6 +11,7 @@ mod seeds;
 use envelope::{
     Errand, Link, Ticket, cbor,
     otap::{Header, Layout, Opener, SEGMENT_LEN, Sealing, SegmentList},
+    request::{Request, RequestSignature},
     sha256,
     tuf::{
         Bundled, Client, Fetched, Metadata, Need, Root, Signed, Snapshot, Targets, Timestamp, TrustedState,
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("csr", csr),
     ("link", link),
     ("otap", otap),
+    ("request", request),
     ("ticket", ticket),
     ("tuf", tuf),
     ("vault", vault),
@@ -110,6 +112,24 @@ pub fn otap(input: &[u8]) -> bool {
         opener.open_segment(index as u32, &mut segment, |_| Ok::<_, envelope::otap::Error>(())).is_ok()
     });
     opened || listed.is_ok()
+}
+
+/// Requests for a signature and the answers to them, as they come on a stick or as a QR code.
+pub fn request(input: &[u8]) -> bool {
+    let fleet = Fleet::get();
+    if let Ok(answer) = RequestSignature::parse(input) {
+        assert_eq!(answer.encode(), input, "one answer has two encodings");
+        return true;
+    }
+    let Ok(request) = Request::parse(input) else { return false };
+    let again = request.encode().expect("what was read can be written");
+    assert_eq!(again, input, "one request has two encodings");
+    // What is wrong with whose it is, and since when, shall not hide what is wrong with the rest.
+    let mine = Request { fleet: fleet.me.fleet, made_at: NOW, expires_at: LATER, ..request };
+    let Ok(checked) = mine.check(fleet.me.fleet, fleet.state.root(), NOW) else { return false };
+    assert_eq!(checked.proposed.signing_bytes(), mine.payload, "something else would be signed");
+    assert_eq!(checked.root.raw(), fleet.files[0], "a root counts that nobody signed");
+    true
 }
 
 /// Metadata of each role: read, written, signed and offered to a client that knows better.

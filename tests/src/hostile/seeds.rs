@@ -4,10 +4,11 @@ use envelope::{
     Action, Ed25519Key, Installation, Link, P256Key, PublicKey, SealedPayload, Signer as _, Statement,
     SystemRandom, Target, Ticket,
     otap::{Header, Sealing},
+    request::{Given, Request, RequestSignature},
     sha256,
-    tuf::{Root, Signed, Snapshot, Targets, Timestamp},
+    tuf::{KeyId, Role, Root, Signed, Snapshot, Targets, Timestamp},
 };
-use model::{LinkId, RolloutId, SecurityCounter};
+use model::{LinkId, RequestId, RolloutId, SecurityCounter};
 
 use super::fleet::{Fleet, LATER, NOW, ORIGIN, SEGMENTS};
 
@@ -78,7 +79,23 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let snapshot = Signed::new(Snapshot::new(1_800_000_000, NOW, &parsed)).expect("a snapshot");
     let timestamp = Signed::new(Timestamp::new(1_800_000_000, NOW, &snapshot)).expect("a timestamp");
     let next = Signed::<Root>::parse(root).expect("a root").signed().next(LATER);
-    let next = file(Signed::new(next).expect("a root"), &fleet.root_key);
+    let next = Signed::new(next).expect("a root");
+    let requests = [
+        request(fleet, Role::Root, next.signing_bytes()),
+        request(
+            fleet,
+            Role::Targets,
+            Signed::new(parsed.signed().next(NOW)).expect("targets").signing_bytes(),
+        ),
+    ];
+    let answer = RequestSignature {
+        fleet: fleet.me.fleet,
+        request: requests[0].id,
+        digest: requests[0].digest(),
+        given: given(fleet, &requests[0].payload),
+    };
+    let [root_request, targets_request] = requests.map(|request| request.encode().expect("it is short"));
+    let next = file(next, &fleet.root_key);
 
     let identity = Identity(P256Key::generate().expect("the provider makes keys"));
     let serial = "P-0001".parse().expect("a serial number");
@@ -94,6 +111,9 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("link", "sealed", link_sealed),
         ("otap", "ciphertext", ciphertext),
         ("otap", "list", [&header.encode()[..], &list].concat()),
+        ("request", "root", root_request),
+        ("request", "targets", targets_request),
+        ("request", "answer", answer.encode()),
         ("ticket", "hold", payload(&held)),
         ("ticket", "map", payload(&signed)),
         ("ticket", "signed", signed),
@@ -109,6 +129,31 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 fn file<T: envelope::tuf::Metadata>(mut signed: Signed<T>, key: &Ed25519Key) -> Vec<u8> {
     signed.sign(key).expect("an Ed25519 key signs");
     signed.raw().to_vec()
+}
+
+/// A request that its one key holder has answered.
+fn request(fleet: &Fleet, role: Role, payload: &[u8]) -> Request {
+    Request {
+        fleet: fleet.me.fleet,
+        id: RequestId::new([0x4e; 16]),
+        role,
+        payload: payload.to_vec(),
+        roots: vec![fleet.files[0].clone()],
+        targets: fleet.files[1].clone(),
+        trust_keys: None,
+        trust_keys_in_force: None,
+        author: "Ada Example".parse().expect("a name"),
+        made_at: NOW,
+        expires_at: LATER,
+        reason: "the next one".into(),
+        signatures: vec![given(fleet, payload)],
+    }
+}
+
+fn given(fleet: &Fleet, payload: &[u8]) -> Given {
+    let PublicKey::Ed25519(public) = fleet.root_key.public_key() else { unreachable!("it is one") };
+    let signature = fleet.root_key.sign(payload).expect("a key in memory signs");
+    Given { key: KeyId::of(&public), signature: signature.as_slice().try_into().expect("64 bytes") }
 }
 
 /// The payload of a COSE_Sign1.
