@@ -83,7 +83,7 @@ impl Tries {
         now: UnixTime,
     ) -> Result<(Secret, SlotId), Error> {
         opener.check(file)?;
-        {
+        let (before, begun) = {
             let mut state = self.state();
             let before = state.clone();
             let wait = state.wait(now);
@@ -95,9 +95,16 @@ impl Tries {
             }
             state.begin(now);
             self.write(&state)?;
-        }
-        for slot in &file.slots {
-            let Some(key) = opener.key(slot)? else { continue };
+            (before, state.clone())
+        };
+        for slot in file.slots.iter().filter(|slot| opener.fits(&slot.info.kind)) {
+            let key = || opener.key(&slot.info.kind);
+            let key = opener.token().map_or_else(key, |serial| self.pin(serial, key));
+            let key = key.inspect_err(|error| {
+                if !matches!(error, Error::WrongPin { .. }) {
+                    self.put_back(&before, &begun);
+                }
+            })?;
             if let Some(master) = slot.open(&file.id, &key) {
                 let mut state = self.state();
                 state.succeed();
@@ -112,11 +119,11 @@ impl Tries {
 
     /// Tries a PIN by `enter`, unless too many in a row were wrong. It counts as wrong on the disk until it
     /// proved right.
-    pub(crate) fn pin(
+    pub(crate) fn pin<T>(
         &self,
         serial: &TokenSerial,
-        enter: impl FnOnce() -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        enter: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut state = self.state();
         let wrong = state.wrong_pins(serial.as_str());
         if wrong >= MOST_PINS {
@@ -146,6 +153,17 @@ impl Tries {
         let mut state = self.state();
         state.set_wrong_pins(serial.as_str(), 0);
         self.write(&state)
+    }
+
+    /// Takes a try back that came to no guess: the token was not there, or memory was short.
+    fn put_back(&self, before: &State, begun: &State) {
+        let mut state = self.state();
+        if (state.tries, state.not_before) == (begun.tries, begun.not_before) {
+            (state.tries, state.not_before) = (before.tries, before.not_before);
+            if let Err(error) = self.write(&state) {
+                tracing::warn!(%error, "failed to take back a try that was none");
+            }
+        }
     }
 
     fn write(&self, state: &State) -> Result<(), Error> {

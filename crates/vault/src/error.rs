@@ -215,6 +215,14 @@ pub enum Error {
         /// What is there.
         found: Vec<TokenSerial>,
     },
+    /// No slot of the vault was made for this token.
+    #[error("token {serial} opens no slot of this vault; {} would", list(known))]
+    TokenForeign {
+        /// The token.
+        serial: TokenSerial,
+        /// Those that open one.
+        known: Vec<TokenSerial>,
+    },
     /// Two tokens say that they have this serial number.
     #[error("two tokens have the serial number {serial}")]
     TokenTwice {
@@ -222,13 +230,13 @@ pub enum Error {
         serial: TokenSerial,
     },
     /// The token was pulled out while it was used; nothing was given out.
-    #[error("token {serial} was pulled out while it was signing; nothing was given out")]
+    #[error("token {serial} was pulled out while it was at work; nothing was given out")]
     TokenPulled {
         /// The token.
         serial: TokenSerial,
     },
     /// The token was exchanged while it was used; nothing was given out.
-    #[error("token {serial} was exchanged for {found} while it was signing; nothing was given out")]
+    #[error("token {serial} was exchanged for {found} while it was at work; nothing was given out")]
     TokenSwapped {
         /// The token that was there.
         serial: TokenSerial,
@@ -388,6 +396,7 @@ impl From<Error> for SignError {
             | Error::NoTokens { .. }
             | Error::NoToken { .. }
             | Error::WrongToken { .. }
+            | Error::TokenForeign { .. }
             | Error::TokenTwice { .. }
             | Error::TokenPulled { .. }
             | Error::TokenSwapped { .. }

@@ -14,7 +14,7 @@ use model::{Seconds, UnixTime};
 use zeroize::Zeroizing;
 
 use crate::{
-    Error, Intent, KeyRole, Lifetime, TokenSerial, Tokens,
+    Error, Intent, KeyRole, Lifetime, SlotKind, TokenSerial, Tokens,
     audit::Audit,
     clock::Clock,
     delay::Tries,
@@ -157,6 +157,15 @@ impl Inner {
         Ok(found.ok_or_else(|| Error::NoPin { serial: serial.clone() })?.pin.clone())
     }
 
+    /// Whether a key with this public half signs for the vault or opens a slot of it: one key, one purpose.
+    pub(crate) fn uses(&self, public: &[u8]) -> bool {
+        let opens = |slot: &Slot| match &slot.info.kind {
+            SlotKind::Token(agreement) => agreement.public()[..] == *public,
+            SlotKind::Passphrase(_) | SlotKind::Shares { .. } => false,
+        };
+        self.file.keys.iter().any(|entry| entry.public.public == public) || self.file.slots.iter().any(opens)
+    }
+
     /// Refuses a second key of a role that may stand once, and one key too many.
     pub(crate) fn check_room(&self, roles: &[KeyRole]) -> Result<(), Error> {
         let keys = &self.file.keys;
@@ -207,6 +216,12 @@ impl Open {
         let now = Moment::new(now, clock);
         let (pins, live, suspended) = (Vec::new(), Live::default(), suspended(clock));
         Self { master, secrets, pins, live, suspended, unlocked: now, touched: now }
+    }
+
+    /// Keeps a PIN that proved right.
+    pub(crate) fn keep_pin(&mut self, serial: &TokenSerial, pin: &str) {
+        self.pins.retain(|known| known.serial != *serial);
+        self.pins.push(Pin { serial: serial.clone(), pin: Zeroizing::new(pin.to_owned()) });
     }
 }
 

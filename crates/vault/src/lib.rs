@@ -40,7 +40,7 @@ pub use params::Params;
 pub use passphrase::{Strength, check_passphrase, strength};
 pub use share::{MOST_SHARES, SetId, Share};
 pub use signer::{BatchSigner, CaSigner, VaultSigner};
-pub use slot::{Derivation, SlotId, SlotInfo, SlotKind};
+pub use slot::{Agreement, Derivation, SlotId, SlotInfo, SlotKind};
 pub use token::{TokenInfo, TokenKey, TokenSerial, Tokens};
 pub use vault::{Lifetime, Vault, VaultId};
 

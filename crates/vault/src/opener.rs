@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{Error, Share, SlotKind, file::KeyFile, sealed::Secret, share::combine, slot::Slot};
+use crate::{
+    Error, Share, SlotKind, TokenSerial, Tokens, file::KeyFile, sealed::Secret, share::combine,
+};
 
 /// What opens a slot of a vault.
 pub enum Opener<'a> {
@@ -10,14 +12,33 @@ pub enum Opener<'a> {
     Passphrase(&'a str),
     /// Recovery shares, at least as many as their set asks for.
     Shares(&'a [Share]),
+    /// A token and its PIN.
+    Token {
+        /// Where it is looked for.
+        tokens: &'a Tokens,
+        /// Which one.
+        serial: &'a TokenSerial,
+        /// Its PIN.
+        pin: &'a str,
+    },
 }
 
 impl Opener<'_> {
     /// Refuses what can open none of these slots, before it counts as a try.
     pub(crate) fn check(&self, file: &KeyFile) -> Result<(), Error> {
         let kinds = || file.slots.iter().map(|slot| &slot.info.kind);
-        let fits = match self {
-            Self::Passphrase(_) => kinds().any(|kind| matches!(kind, SlotKind::Passphrase(_))),
+        match self {
+            Self::Passphrase(_) => {}
+            Self::Token { serial, .. } => {
+                let known = |kind: &SlotKind| match kind {
+                    SlotKind::Token(agreement) => Some(agreement.serial().clone()),
+                    SlotKind::Passphrase(_) | SlotKind::Shares { .. } => None,
+                };
+                let known: Vec<TokenSerial> = kinds().filter_map(known).collect();
+                if !known.is_empty() && !known.contains(serial) {
+                    return Err(Error::TokenForeign { serial: (*serial).clone(), known });
+                }
+            }
             Self::Shares(shares) => {
                 let Some(first) = shares.first() else {
                     return Err(Error::SharesTooFew { have: 0, need: 2 });
@@ -38,24 +59,46 @@ impl Opener<'_> {
                 if shares.len() < first.threshold().into() {
                     return Err(Error::SharesTooFew { have: shares.len(), need: first.threshold().into() });
                 }
-                true
             }
-        };
-        if fits { Ok(()) } else { Err(Error::NoSlot { kind: self.as_str() }) }
+        }
+        if kinds().any(|kind| self.fits(kind)) { Ok(()) } else { Err(Error::NoSlot { kind: self.as_str() }) }
     }
 
-    /// The key that this gives for `slot`; nothing if it is not for slots of this kind.
-    pub(crate) fn key(&self, slot: &Slot) -> Result<Option<Secret>, Error> {
-        match (self, &slot.info.kind) {
-            (Self::Passphrase(passphrase), SlotKind::Passphrase(derivation)) => {
-                derivation.derive(passphrase).map(Some)
+    /// Whether this could open slots of this kind.
+    pub(crate) fn fits(&self, kind: &SlotKind) -> bool {
+        match (self, kind) {
+            (Self::Passphrase(_), SlotKind::Passphrase(_)) => true,
+            (Self::Shares(shares), SlotKind::Shares { set, .. }) => {
+                shares.iter().any(|share| share.set() == *set)
             }
+            (Self::Token { serial, .. }, SlotKind::Token(agreement)) => agreement.serial() == *serial,
+            (Self::Passphrase(_) | Self::Shares(_) | Self::Token { .. }, _) => false,
+        }
+    }
+
+    /// The key that this gives for a slot of this kind.
+    pub(crate) fn key(&self, kind: &SlotKind) -> Result<Secret, Error> {
+        match (self, kind) {
+            (Self::Passphrase(passphrase), SlotKind::Passphrase(derivation)) => derivation.derive(passphrase),
             (Self::Shares(shares), SlotKind::Shares { set, threshold, .. }) => {
                 let of_set = |share: &&Share| share.set() == *set;
                 let shares: Vec<&Share> = shares.iter().filter(of_set).take((*threshold).into()).collect();
-                if shares.is_empty() { Ok(None) } else { combine(&shares).map(Some) }
+                combine(&shares)
             }
-            (Self::Passphrase(_) | Self::Shares(_), _) => Ok(None),
+            (Self::Token { tokens, pin, .. }, SlotKind::Token(agreement)) => {
+                agreement.open(tokens, pin, &|| Ok(()))
+            }
+            (Self::Passphrase(_) | Self::Shares(_) | Self::Token { .. }, _) => {
+                Err(Error::NoSlot { kind: self.as_str() })
+            }
+        }
+    }
+
+    /// The token that is asked for its PIN.
+    pub(crate) fn token(&self) -> Option<&TokenSerial> {
+        match self {
+            Self::Token { serial, .. } => Some(serial),
+            Self::Passphrase(_) | Self::Shares(_) => None,
         }
     }
 
@@ -64,6 +107,8 @@ impl Opener<'_> {
         match self {
             Self::Passphrase(_) => Error::WrongPassphrase { wait },
             Self::Shares(_) => Error::SharesWrong { wait },
+            // The very key agreed on another secret: the slot was edited.
+            Self::Token { serial, .. } => Error::TokenKeyOther { serial: (*serial).clone() },
         }
     }
 
@@ -71,6 +116,7 @@ impl Opener<'_> {
         match self {
             Self::Passphrase(_) => "passphrase",
             Self::Shares(_) => "shares",
+            Self::Token { .. } => "token",
         }
     }
 }

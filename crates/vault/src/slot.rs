@@ -8,19 +8,24 @@
 
 use std::fmt;
 
-use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree as agree_on};
 use minicbor::{Decoder, Encoder};
 use model::UnixTime;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Error, Params,
+    Error,
     file::{Malformed, Written, array, field, fixed, instant},
     key::mac,
     sealed::{Sealed, Secret, expand, random, random_secret},
-    share::SetId,
     vault::VaultId,
 };
+
+mod agreement;
+mod kind;
+
+pub use agreement::Agreement;
+pub use kind::{Derivation, SlotKind};
 
 /// The longest label of a slot, in bytes.
 const LONGEST_LABEL: usize = 128;
@@ -42,33 +47,6 @@ pub struct SlotInfo {
     pub kind: SlotKind,
 }
 
-/// Where a slot's key comes from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SlotKind {
-    /// A passphrase.
-    Passphrase(Derivation),
-    /// Any `threshold` of `count` recovery shares.
-    Shares {
-        /// Which set of shares.
-        set: SetId,
-        /// How many shares open it.
-        threshold: u8,
-        /// How many were made.
-        count: u8,
-        /// When that many were entered and opened it. Nobody can rely on it before.
-        proven_at: Option<UnixTime>,
-    },
-}
-
-/// How a key comes of a passphrase.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Derivation {
-    /// What it costs.
-    pub params: Params,
-    /// Makes it this slot's alone.
-    pub salt: [u8; 16],
-}
-
 /// One way to the master key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
@@ -81,85 +59,6 @@ pub(crate) struct Slot {
     ephemeral: [u8; 32],
     /// The master key.
     master: Sealed,
-}
-
-impl SlotKind {
-    /// The kind as screens and logs say it.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Passphrase(_) => "passphrase",
-            Self::Shares { .. } => "shares",
-        }
-    }
-
-    /// Whether one can rely on it: a set of shares only once enough of them have opened it.
-    pub const fn counts(&self) -> bool {
-        match self {
-            Self::Passphrase(_) => true,
-            Self::Shares { proven_at, .. } => proven_at.is_some(),
-        }
-    }
-
-    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
-        match self {
-            Self::Passphrase(derivation) => {
-                e.array(5)?.u8(1)?;
-                derivation.write(e)?;
-            }
-            Self::Shares { set, threshold, count, proven_at } => {
-                e.array(5)?.u8(4)?.bytes(set.as_bytes())?.u8(*threshold)?.u8(*count)?;
-                e.u64(proven_at.map_or(0, UnixTime::as_secs))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let items = d.array()?;
-        Ok(match (d.u8()?, items) {
-            (1, Some(5)) => Self::Passphrase(Derivation::read(d)?),
-            (4, Some(5)) => {
-                let (set, threshold, count) = (SetId::new(fixed(d)?), d.u8()?, d.u8()?);
-                let proven_at = Some(instant(d)?).filter(|at| *at != UnixTime::EPOCH);
-                Self::Shares { set, threshold, count, proven_at }
-            }
-            _ => return Err(Malformed("a slot of unknown kind")),
-        })
-    }
-
-    /// The kind without what changes while its key stays the same.
-    fn fixed(&self) -> Self {
-        match self.clone() {
-            Self::Shares { set, threshold, count, proven_at: _ } => {
-                Self::Shares { set, threshold, count, proven_at: None }
-            }
-            kind @ Self::Passphrase(_) => kind,
-        }
-    }
-}
-
-impl Derivation {
-    /// A derivation with a fresh salt.
-    pub(crate) fn new(params: Params) -> Result<Self, Error> {
-        Ok(Self { params, salt: random()? })
-    }
-
-    /// The key that `passphrase` gives.
-    pub(crate) fn derive(&self, passphrase: &str) -> Result<Secret, Error> {
-        self.params.derive(passphrase.as_bytes(), &self.salt)
-    }
-
-    fn write(&self, e: &mut Encoder<Vec<u8>>) -> Written {
-        let (memory, passes, lanes) = self.params.parts();
-        e.u32(memory)?.u32(passes)?.u32(lanes)?.bytes(&self.salt)?;
-        Ok(())
-    }
-
-    fn read(d: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let params = Params::new(d.u32()?, d.u32()?, d.u32()?)
-            .map_err(|_| Malformed("derivation parameters outside the bounds"))?;
-        Ok(Self { params, salt: fixed(d)? })
-    }
 }
 
 impl Slot {
@@ -288,7 +187,7 @@ fn public(secret: &Secret) -> Result<[u8; 32], Error> {
 
 fn agree(secret: &Secret, public: &[u8; 32]) -> Result<Secret, Error> {
     let key = PrivateKey::from_private_key(&X25519, &secret[..]).map_err(|_| Error::Provider)?;
-    agreement::agree(&key, UnparsedPublicKey::new(&X25519, public), Error::Provider, |shared| {
+    agree_on(&key, UnparsedPublicKey::new(&X25519, public), Error::Provider, |shared| {
         let mut out = Secret::default();
         out.copy_from_slice(shared);
         Ok(out)
@@ -339,6 +238,7 @@ impl fmt::Debug for SlotId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Params;
 
     const VAULT: VaultId = VaultId::new([7; 16]);
     const NOON: UnixTime = UnixTime::from_secs(1_790_000_000);

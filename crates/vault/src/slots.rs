@@ -4,7 +4,8 @@ use model::UnixTime;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Error, Opener, Params, Share, SlotId, SlotInfo, SlotKind, Vault, check_passphrase,
+    Agreement, Algorithm, Error, KeyId, Opener, Params, Share, SlotId, SlotInfo, SlotKind, TokenKey,
+    TokenSerial, Vault, check_passphrase,
     file::MAX_SLOTS,
     inside::{Change, Inner},
     sealed::{Secret, random_secret},
@@ -33,7 +34,42 @@ impl Vault {
         check_passphrase(passphrase, self.holder().as_str())?;
         let derivation = Derivation::new(params)?;
         let key = derivation.derive(passphrase)?;
-        self.add_slot(label, SlotKind::Passphrase(derivation), &key, now)
+        self.add_slot(label, SlotKind::Passphrase(derivation), &key, None, now)
+    }
+
+    /// Adds a token whose PIN was entered before, beside the ways in that there are or in the place of one of
+    /// them: with the P-256 key in it that has this id, or a fresh one. It has opened the slot once before it is
+    /// kept.
+    ///
+    /// # Errors
+    /// The vault is locked, the token is not there or refuses, it has no such key or one that could leave it or
+    /// is used already, there are sixteen slots, or the save failed.
+    pub fn add_token(
+        &self,
+        label: &str,
+        serial: &TokenSerial,
+        key: Option<&[u8]>,
+        replaces: Option<SlotId>,
+        now: UnixTime,
+    ) -> Result<SlotInfo, Error> {
+        let tokens = self.tokens(serial)?;
+        let pin = self.unlocked()?.pin(serial)?;
+        let key = match key {
+            None => tokens.generate_agreeing(serial, &pin)?,
+            Some(id) => {
+                let wanted = |key: &TokenKey| key.id == id && key.algorithm == Algorithm::P256;
+                let found = tokens.keys(serial)?.into_iter().find(wanted);
+                found.ok_or_else(|| Error::TokenKeyMissing { serial: serial.clone() })?
+            }
+        };
+        if self.unlocked()?.uses(&key.public) {
+            return Err(Error::KeyTwice { id: KeyId::of(&key.public) });
+        }
+        let (agreement, key) = Agreement::new(serial, key)?;
+        if !bool::from(agreement.open(&tokens, &pin, &|| Ok(()))?[..].ct_eq(&key[..])) {
+            return Err(Error::TokenKeyOther { serial: serial.clone() });
+        }
+        self.add_slot(label, SlotKind::Token(Box::new(agreement)), &key, replaces, now)
     }
 
     /// Makes a set of `count` recovery shares, any `threshold` of which open the vault. The shares are given
@@ -53,7 +89,7 @@ impl Vault {
         let key = random_secret()?;
         let (set, shares) = split(&key, threshold, count)?;
         let kind = SlotKind::Shares { set, threshold, count, proven_at: None };
-        Ok((self.add_slot(label, kind, &key, now)?, shares))
+        Ok((self.add_slot(label, kind, &key, None, now)?, shares))
     }
 
     /// Opens the vault with shares as a rehearsal, and remembers that it opened: from then on one can rely
@@ -122,7 +158,7 @@ impl Vault {
         let mut inner = self.unlocked()?;
         let goes = |info: &SlotInfo| match old {
             Opener::Passphrase(_) => info.id == opened,
-            Opener::Shares(_) => matches!(info.kind, SlotKind::Passphrase(_)),
+            Opener::Shares(_) | Opener::Token { .. } => matches!(info.kind, SlotKind::Passphrase(_)),
         };
         let (gone, left): (Vec<Slot>, Vec<Slot>) =
             inner.file.slots.iter().cloned().partition(|slot| goes(&slot.info));
@@ -133,15 +169,31 @@ impl Vault {
         self.reslot(&mut inner, &left, &[added], true)
     }
 
-    fn add_slot(&self, label: &str, kind: SlotKind, key: &Secret, now: UnixTime) -> Result<SlotInfo, Error> {
+    fn add_slot(
+        &self,
+        label: &str,
+        kind: SlotKind,
+        key: &Secret,
+        replaces: Option<SlotId>,
+        now: UnixTime,
+    ) -> Result<SlotInfo, Error> {
         let mut inner = self.unlocked()?;
-        let left = inner.file.slots.clone();
+        let goes = |slot: &&Slot| Some(slot.info.id) == replaces;
+        let gone = inner.file.slots.iter().find(goes).map(|slot| subject(&slot.info));
+        if let (Some(id), None) = (replaces, &gone) {
+            return Err(Error::UnknownSlot { id });
+        }
+        let left: Vec<Slot> = inner.file.slots.iter().filter(|slot| !goes(slot)).cloned().collect();
+        if gone.is_some() && !kind.counts() && !left.iter().any(|slot| slot.info.kind.counts()) {
+            return Err(Error::LastSlot);
+        }
         if left.len() == MAX_SLOTS {
             return Err(Error::TooManySlots { most: MAX_SLOTS });
         }
-        let intent = inner.intent("vault.add_slot", kind.as_str(), "", now);
+        let reason = gone.as_ref().map_or_else(String::new, |gone| format!("in the place of {gone}"));
+        let intent = inner.intent("vault.add_slot", kind.as_str(), &reason, now);
         inner.audit.append(&intent, inner.file.generation, None)?;
-        self.reslot(&mut inner, &left, &[(label, kind, key, now)], false)?;
+        self.reslot(&mut inner, &left, &[(label, kind, key, now)], gone.is_some())?;
         Ok(inner.file.slots.last().ok_or(Error::Locked)?.info.clone())
     }
 

@@ -8,6 +8,7 @@ mod logs;
 mod recovery;
 mod slots;
 mod token;
+mod token_slot;
 
 use std::{
     fs,

@@ -15,6 +15,7 @@ use cryptoki::{
     mechanism::{
         Mechanism,
         eddsa::{EddsaParams, EddsaSignatureScheme},
+        elliptic_curve::{EcKdf, Ecdh1DeriveParams},
     },
     object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
@@ -23,7 +24,11 @@ use cryptoki::{
 };
 use zeroize::Zeroizing;
 
-use crate::{Algorithm, Error, key::verify, sealed::random};
+use crate::{
+    Algorithm, Error,
+    key::verify,
+    sealed::{Secret, random},
+};
 
 /// The curve of a key as PKCS#11 names it, DER: PrintableString `edwards25519` (PKCS#11 3.0, 2.3.10), which
 /// older tokens take too.
@@ -52,7 +57,7 @@ pub struct TokenInfo {
     pub blocked: bool,
 }
 
-/// A key pair in a token that could sign for a vault.
+/// A key pair in a token that could sign for a vault, or open a slot of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenKey {
     /// Names it in its token (`CKA_ID`).
@@ -79,7 +84,7 @@ pub struct Tokens {
     module: Mutex<Pkcs11>,
 }
 
-/// What a token signs with: lent by a vault while it is unlocked.
+/// What a token is entered with: lent by a vault while it is unlocked.
 pub(crate) struct Login<'a> {
     pub(crate) place: &'a TokenPlace,
     pub(crate) pin: &'a str,
@@ -137,13 +142,30 @@ impl Tokens {
         Ok(())
     }
 
-    /// Makes a key pair in a token whose private half never leaves it.
+    /// Makes a key pair in a token that signs; its private half never leaves it.
     pub(crate) fn generate(
         &self,
         serial: &TokenSerial,
         pin: &str,
         algorithm: Algorithm,
         label: &str,
+    ) -> Result<TokenKey, Error> {
+        self.make(serial, pin, algorithm, label, (Attribute::Sign(true), Attribute::Verify(true)))
+    }
+
+    /// Makes a P-256 key pair in a token that agrees with other points, and does nothing else.
+    pub(crate) fn generate_agreeing(&self, serial: &TokenSerial, pin: &str) -> Result<TokenKey, Error> {
+        let purpose = (Attribute::Derive(true), Attribute::Derive(true));
+        self.make(serial, pin, Algorithm::P256, "fleetseal slot", purpose)
+    }
+
+    fn make(
+        &self,
+        serial: &TokenSerial,
+        pin: &str,
+        algorithm: Algorithm,
+        label: &str,
+        (private_use, public_use): (Attribute, Attribute),
     ) -> Result<TokenKey, Error> {
         let module = self.module();
         let session = login(&module, serial, pin, true)?;
@@ -159,7 +181,7 @@ impl Tokens {
             Attribute::Private(true),
             Attribute::Sensitive(true),
             Attribute::Extractable(false),
-            Attribute::Sign(true),
+            private_use,
         ];
         private.extend(name());
         let mut made = Err(Error::NotInToken);
@@ -167,7 +189,7 @@ impl Tokens {
             let mut public = vec![
                 Attribute::Token(true),
                 Attribute::Private(false),
-                Attribute::Verify(true),
+                public_use.clone(),
                 Attribute::EcParams(curve.to_vec()),
             ];
             public.extend(name());
@@ -196,12 +218,7 @@ impl Tokens {
     ) -> Result<Vec<[u8; 64]>, Error> {
         let module = self.module();
         let serial = &at.place.serial;
-        let session = login(&module, serial, at.pin, false)?;
-        let keys = public_keys(&session.session, serial)?;
-        if keys.iter().any(|key| key.id == at.place.id && key.public != public) {
-            return Err(Error::TokenKeyOther { serial: serial.clone() });
-        }
-        let key = private_key(&session.session, at.place)?;
+        let (session, key) = enter(&module, at, public)?;
         let mut signatures = Vec::with_capacity(messages.len());
         for message in messages {
             go_on()?;
@@ -223,6 +240,42 @@ impl Tokens {
             signatures.push(signature);
         }
         Ok(signatures)
+    }
+
+    /// What a key in the token and `point` agree on: the first coordinate of their product (ECDH, P-256).
+    pub(crate) fn agree(
+        &self,
+        at: &Login<'_>,
+        public: &[u8],
+        point: &[u8],
+        go_on: GoOn<'_>,
+    ) -> Result<Secret, Error> {
+        let module = self.module();
+        let serial = &at.place.serial;
+        let (session, key) = enter(&module, at, public)?;
+        go_on()?;
+        let mechanism = Mechanism::Ecdh1Derive(Ecdh1DeriveParams::new(EcKdf::null(), point));
+        let wanted = [
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::GENERIC_SECRET),
+            Attribute::ValueLen(32.into()),
+            Attribute::Token(false),
+            Attribute::Sensitive(false),
+            Attribute::Extractable(true),
+        ];
+        // It lives in the token's session, which ends with this function.
+        let agreed = session
+            .derive_key(&mechanism, key, &wanted)
+            .and_then(|agreed| session.get_attributes(agreed, &[AttributeType::Value]));
+        still_there(&module, &session.slot, serial)?;
+        let mut secret = Secret::default();
+        match agreed.map_err(refused(serial, "agree with the key in"))?.pop() {
+            Some(Attribute::Value(value)) if value.len() == secret.len() => {
+                secret.copy_from_slice(&Zeroizing::new(value));
+            }
+            Some(_) | None => return Err(Error::SelfCheck),
+        }
+        Ok(secret)
     }
 
     fn module(&self) -> MutexGuard<'_, Pkcs11> {
@@ -319,6 +372,18 @@ fn login(module: &Pkcs11, serial: &TokenSerial, pin: &str, write: bool) -> Resul
         }
         Err(error) => Err(refused(serial, "log in to")(error)),
     }
+}
+
+/// Logs in and gives the private half of the key at this place, if its public half is this one.
+fn enter(module: &Pkcs11, at: &Login<'_>, public: &[u8]) -> Result<(LoggedIn, ObjectHandle), Error> {
+    let serial = &at.place.serial;
+    let session = login(module, serial, at.pin, false)?;
+    let keys = public_keys(&session.session, serial)?;
+    if keys.iter().any(|key| key.id == at.place.id && key.public != public) {
+        return Err(Error::TokenKeyOther { serial: serial.clone() });
+    }
+    let key = private_key(&session.session, at.place)?;
+    Ok((session, key))
 }
 
 /// The private half, if it is there and cannot leave.

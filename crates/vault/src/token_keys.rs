@@ -8,7 +8,7 @@ use crate::{
     Error, Intent, KeyId, KeyInfo, KeyRole, TokenKey, TokenSerial, Tokens, Vault,
     file::Public,
     inside::Change,
-    token::{Login, Pin, TokenPlace},
+    token::{Login, TokenPlace},
 };
 
 impl Vault {
@@ -34,9 +34,7 @@ impl Vault {
         let tokens = self.tokens(serial)?;
         self.shared.tries.pin(serial, || tokens.check_pin(serial, pin))?;
         let mut inner = self.unlocked()?;
-        let open = inner.open.as_mut().ok_or(Error::Locked)?;
-        open.pins.retain(|known| known.serial != *serial);
-        open.pins.push(Pin { serial: serial.clone(), pin: Zeroizing::new(pin.to_owned()) });
+        inner.open.as_mut().ok_or(Error::Locked)?.keep_pin(serial, pin);
         Ok(())
     }
 
@@ -113,7 +111,7 @@ impl Vault {
     ) -> Result<KeyInfo, Error> {
         let mut inner = self.unlocked()?;
         let id = KeyId::of(&key.public);
-        if inner.file.keys.iter().any(|entry| entry.public.id == id) {
+        if inner.uses(&key.public) {
             return Err(Error::KeyTwice { id });
         }
         let token = Some(TokenPlace { serial: serial.clone(), id: key.id });
@@ -123,7 +121,7 @@ impl Vault {
         inner.file.infos().pop().ok_or(Error::NoKey { id })
     }
 
-    fn tokens(&self, serial: &TokenSerial) -> Result<Arc<Tokens>, Error> {
+    pub(crate) fn tokens(&self, serial: &TokenSerial) -> Result<Arc<Tokens>, Error> {
         self.unlocked()?.tokens.clone().ok_or_else(|| Error::NoTokens { serial: serial.clone() })
     }
 }

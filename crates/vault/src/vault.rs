@@ -95,7 +95,10 @@ impl Vault {
         let (master, slot) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                if matches!(error, Error::WrongPassphrase { .. } | Error::SharesWrong { .. }) {
+                if matches!(
+                    error,
+                    Error::WrongPassphrase { .. } | Error::SharesWrong { .. } | Error::WrongPin { .. }
+                ) {
                     inner.audit.append(&intent("vault.refuse", ""), inner.file.generation, None)?;
                 }
                 return Err(error);
@@ -109,6 +112,9 @@ impl Vault {
             // Whatever is being signed goes on, and PINs stay.
             Some(open) => (open.unlocked, open.touched) = (fresh.unlocked, fresh.touched),
             None => inner.open = Some(fresh),
+        }
+        if let (Opener::Token { serial, pin, .. }, Some(open)) = (opener, &mut inner.open) {
+            open.keep_pin(serial, pin);
         }
         Ok(())
     }

@@ -27,15 +27,19 @@ use crate::{
     token::{Login, TokenPlace},
 };
 
-const PIN: &str = "48151623";
+pub(super) const PIN: &str = "48151623";
 
 /// The tokens of one test.
-struct Desk {
+pub(super) struct Desk {
     folder: PathBuf,
 }
 
-/// Runs `test` in a program of its own whose tokens are in a folder of its own.
 fn alone(name: &str, test: impl FnOnce(&Desk)) {
+    alone_in("token", name, test);
+}
+
+/// Runs `test` in a program of its own whose tokens are in a folder of its own.
+pub(super) fn alone_in(module: &str, name: &str, test: impl FnOnce(&Desk)) {
     if let Some(folder) = env::var_os("FLEETSEAL_TEST_TOKENS") {
         return test(&Desk { folder: folder.into() });
     }
@@ -49,7 +53,7 @@ fn alone(name: &str, test: impl FnOnce(&Desk)) {
     );
     fs::write(&conf, text).unwrap();
     let run = Command::new(env::current_exe().unwrap())
-        .args(["--exact", &format!("tests::token::{name}"), "--nocapture"])
+        .args(["--exact", &format!("tests::{module}::{name}"), "--nocapture"])
         .env("SOFTHSM2_CONF", &conf)
         .env("FLEETSEAL_TEST_TOKENS", &folder)
         .output()
@@ -72,7 +76,7 @@ fn module() -> PathBuf {
 
 impl Desk {
     /// Sets up a token and gives the folder that it lies in.
-    fn token(&self, label: &str) -> PathBuf {
+    pub(super) fn token(&self, label: &str) -> PathBuf {
         let before = self.folders();
         let run = Command::new("softhsm2-util")
             .args(["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "00000000"])
@@ -87,7 +91,7 @@ impl Desk {
     }
 
     /// The module, loaded once all tokens are set up, and the serial number of each token by its label.
-    fn tokens<const N: usize>(&self, labels: [&str; N]) -> (Arc<Tokens>, [TokenSerial; N]) {
+    pub(super) fn tokens<const N: usize>(&self, labels: [&str; N]) -> (Arc<Tokens>, [TokenSerial; N]) {
         let tokens = Tokens::load(&module()).unwrap();
         let list = tokens.list().unwrap();
         let serials =
@@ -95,12 +99,20 @@ impl Desk {
         (Arc::new(tokens), serials)
     }
 
-    fn pull(&self, token: &Path) {
-        fs::rename(token, self.folder.parent().unwrap().join("pulled")).unwrap();
+    pub(super) fn pull(&self, token: &Path) {
+        fs::rename(token, self.aside("pulled")).unwrap();
+    }
+
+    pub(super) fn plug_in(&self, token: &Path) {
+        fs::rename(self.aside("pulled"), token).unwrap();
+    }
+
+    pub(super) fn aside(&self, name: &str) -> PathBuf {
+        self.folder.parent().unwrap().join(name)
     }
 }
 
-fn vault(place: &Place, tokens: &Arc<Tokens>) -> Vault {
+pub(super) fn vault(place: &Place, tokens: &Arc<Tokens>) -> Vault {
     let vault = place.create();
     vault.set_tokens(Arc::clone(tokens));
     vault
@@ -278,7 +290,7 @@ fn a_token_pulled_out_while_it_signs_gives_nothing_out_and_loses_nothing() {
         let messages: [&[u8]; 3] = [b"one", b"two", b"three"];
         let signed = tokens.sign(&login, (Algorithm::Ed25519, &made.public), &messages, &pull);
         assert!(matches!(signed, Err(Error::TokenPulled { .. })), "{signed:?}");
-        fs::rename(desk.folder.parent().unwrap().join("pulled"), &folder).unwrap();
+        desk.plug_in(&folder);
         drop(vault);
         assert_eq!(place.open().key(KeyRole::Root).unwrap().id, made.id);
     });
@@ -288,7 +300,7 @@ fn a_token_pulled_out_while_it_signs_gives_nothing_out_and_loses_nothing() {
 fn a_token_exchanged_while_it_signs_gives_nothing_out() {
     alone("a_token_exchanged_while_it_signs_gives_nothing_out", |desk| {
         let (ours, theirs) = (desk.token("ada"), desk.token("eve"));
-        let aside = desk.folder.parent().unwrap().join("aside");
+        let aside = desk.aside("aside");
         fs::rename(&theirs, &aside).unwrap();
         let (tokens, [serial]) = desk.tokens(["ada"]);
         let key = tokens.generate(&serial, PIN, Algorithm::Ed25519, "ours").unwrap();
@@ -344,7 +356,7 @@ fn what_is_no_module_is_refused_by_name() {
 }
 
 /// A P-256 key in the first token that can be taken out of it.
-fn loose_key(id: &[u8]) {
+pub(super) fn loose_key(id: &[u8]) {
     let module = Pkcs11::new(module()).unwrap();
     drop(module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)));
     let slot = module.get_slots_with_initialized_token().unwrap()[0];
