@@ -147,6 +147,10 @@ impl From<vault::Error> for Error {
                 ErrorCode::PreconditionFailed,
                 "plug the right token in; `fleetseal vault token list` shows what is there",
             ),
+            E::TokenForeign { .. } => (
+                ErrorCode::NotFound,
+                "plug in a token that opens it, or open it in another way; `fleetseal vault slot list` shows them",
+            ),
             E::TokenPulled { .. } | E::TokenSwapped { .. } => {
                 (ErrorCode::PreconditionFailed, "plug the token in again and repeat it: nothing was lost")
             }

@@ -19,7 +19,7 @@ use crate::{
         VaultStatus,
     },
     release::{effect, expect_same, preview},
-    vaults::{blocking, status},
+    vaults::{blocking, hex, status},
     workspace::write_secret,
 };
 
@@ -202,6 +202,9 @@ pub(crate) fn row(slot: &SlotInfo) -> VaultSlot {
         SlotKind::Passphrase(derivation) => {
             let (memory, passes, lanes) = derivation.params.parts();
             format!("Argon2id, {} MiB, {passes} passes, {lanes} lanes", memory / 1024)
+        }
+        SlotKind::Token(agreement) => {
+            format!("token {} and its PIN, by key {}", agreement.serial(), hex(agreement.public()))
         }
         SlotKind::Shares { set, threshold, count, proven_at } => {
             let proven = proven_at
