@@ -41,7 +41,7 @@ fn the_ceremony_of_the_runbook_ends_in_a_release_that_a_device_installs() {
     let installed = dir.path().join("ceremony/slots/current/artifact");
     let released = std::fs::read(dir.path().join("ceremony/main-1.1.0")).expect("what was released is there");
     assert_eq!(std::fs::read(installed).expect("the device installed it"), released);
-    for said in ["threshold_not_met", "already_signed", "1 succeeded"] {
+    for said in ["threshold_not_met", "the PIN of token", "already_signed", "1 succeeded"] {
         let told = answer.stdout.contains(said) || answer.stderr.contains(said);
         assert!(told, "nobody said `{said}`\n{}\n{}", answer.stdout, answer.stderr);
     }
