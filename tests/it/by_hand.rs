@@ -1,37 +1,81 @@
 //! The walk-through of the README, with the exit codes that it promises.
 
-use std::time::Duration;
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use crate::{
     fleet::Fleet,
-    program::{alone, until},
+    program::{Process, alone, program, run},
 };
 
-#[test]
-fn a_person_alone_founds_a_fleet_and_a_device_confirms_their_file() {
-    let _alone = alone();
-    let fleet = Fleet::found();
-    let mut device = fleet.enrol("P4-000123");
-    device.start();
-    assert_eq!(device.running(), None);
+/// How long the whole walk may take.
+const LONGEST: Duration = Duration::from_secs(180);
 
-    let script = "#!/bin/sh\necho \"press-4 main 1.1.0\"\n";
-    let release = fleet.publish("1.1.0", &fleet.write("main-1.1.0", script));
-    assert_eq!(device.running(), None, "nothing is installed before a rollout");
-    let rollout = fleet.roll_out(&release);
-    fleet.wait_for_rollout(&rollout, 1, Duration::from_secs(60));
-    assert_eq!(device.running().as_deref(), Some(script.as_bytes()));
-    until("the device lists the version", Duration::from_secs(30), || {
-        let rows = fleet.json(&["device", "list"])["rows"].take();
-        let row = &rows[0];
-        assert_eq!(row["state"], "active", "{rows}");
-        (row["components"][0]["version"] == "1.1.0").then_some(())
+#[test]
+fn the_walk_through_of_the_readme_ends_in_an_update_as_it_stands_there() {
+    let _alone = alone();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("the README is there");
+    let dir = tempfile::tempdir().expect("there is a place for temporary files");
+    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    let port = port.expect("there is a free port").port().to_string();
+    fs::create_dir(dir.path().join("play")).expect("a temporary folder can be made");
+
+    let scripts = terminals(&readme.replace("8443", &port), &port);
+    let [mut first, mut second, mut third] = [1, 2, 3].map(|number: usize| {
+        let script = dir.path().join(format!("terminal-{number}.sh"));
+        fs::write(&script, &scripts[number - 1]).expect("a temporary file can be written");
+        let mut bash = Command::new("bash");
+        bash.arg("-eu").arg(&script).current_dir(dir.path()).env_remove("FLEETSEAL_WORKSPACE");
+        let programs = program("fleetseal").with_file_name("");
+        bash.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").expect("there is one")));
+        bash
     });
-    let status = device.status().expect("a status can be read beside a running agent");
-    assert_eq!(status["components"]["main"]["version"], "1.1.0", "{status}");
-    let links = fleet.json(&["fleet", "show"])["links"].take();
-    assert_eq!((&links["consumed"], &links["open"]), (&1.into(), &0.into()), "{links}");
-    assert_eq!(fleet.json(&["fleet", "alarms"])["rows"], serde_json::json!([]));
+    program("fleetseal-agent");
+    let log = |name: &str| dir.path().join(name);
+    let staying = [Process::start(&mut first, &log("1.log")), Process::start(&mut third, &log("3.log"))];
+    let answer = run(second.arg("--"), LONGEST);
+    drop(staying);
+
+    let logs = ["1.log", "3.log"].map(|name| fs::read_to_string(log(name)).unwrap_or_default());
+    assert_eq!(answer.code, Some(0), "{}\n{}\n{logs:#?}", answer.stdout, answer.stderr);
+    let installed = fs::read(dir.path().join("play/slots/current/artifact"));
+    let released = fs::read(dir.path().join("play/main-1.1.0")).expect("what was released is there");
+    assert_eq!(installed.expect("the device installed it"), released);
+    for said in ["finished: 1 succeeded", "press-4 main 1.1.0"] {
+        assert!(answer.stdout.contains(said) || answer.stderr.contains(said), "nobody said `{said}`");
+    }
+}
+
+/// What is typed into each of the three terminals. A step waits for those before it, except for what
+/// the page says will stay or wait.
+fn terminals(readme: &str, port: &str) -> [String; 3] {
+    let (_, walk) = readme.split_once("## A real update by hand\n").expect("the walk-through is there");
+    let (walk, _) = walk.split_once("### Three people").expect("the walk-through ends");
+    let (_, everywhere) = walk.split_once("**In every terminal**").expect("there is what all need");
+    let everywhere = blocks(everywhere.split("\n### ").next().unwrap_or_default());
+    let mut scripts = [everywhere.clone(), everywhere.clone(), everywhere];
+    let mut done: Vec<String> = Vec::new();
+    let steps: Vec<&str> = walk.split("\n### ").skip(1).collect();
+    assert!(steps.len() >= 9, "the steps are found: {steps:#?}");
+    for (number, step) in steps.iter().enumerate() {
+        let (_, terminal) = step.split_once("Terminal ").expect("a step says where");
+        let script = &mut scripts[usize::from(terminal.as_bytes()[0] - b'1')];
+        done.iter().for_each(|done| script.push_str(done));
+        script.push_str(&blocks(step));
+        if step.contains("stays there") {
+            done.push(format!("until (: <>/dev/tcp/127.0.0.1/{port}) 2> /dev/null; do sleep 0.05; done\n"));
+        } else if !step.contains("waits for somebody") {
+            script.push_str(&format!("touch done-{number}\n"));
+            done.push(format!("until [ -e done-{number} ]; do sleep 0.05; done\n"));
+        }
+    }
+    scripts
+}
+
+/// The shell commands of a part of the page.
+fn blocks(page: &str) -> String {
+    let blocks = page.split("```sh\n").skip(1);
+    blocks.filter_map(|rest| rest.split_once("```")).map(|(block, _)| block).collect()
 }
 
 #[test]

@@ -3,11 +3,14 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How often a condition is looked at again.
 const LOOK: Duration = Duration::from_millis(5);
@@ -44,8 +47,7 @@ pub(crate) struct Answer {
 /// Runs a program to its end, which must come `within` this time.
 pub(crate) fn run(command: &mut Command, within: Duration) -> Answer {
     let (mut stdout, mut stderr) = (temporary(), temporary());
-    let child = command.stdin(Stdio::null()).stdout(handle(&stdout)).stderr(handle(&stderr)).spawn();
-    let mut process = Process { child: child.expect("a program that is there starts") };
+    let mut process = Process::spawn(command.stdout(handle(&stdout)).stderr(handle(&stderr)));
     let began = Instant::now();
     let status = loop {
         if let Some(status) = process.ended() {
@@ -75,7 +77,7 @@ pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> O
     }
 }
 
-/// A program that runs until it is dropped.
+/// A program that runs until it is dropped, and what it started with it.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -85,7 +87,12 @@ impl Process {
     /// Starts a program that adds to the file `log`.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("the log can be written");
-        let child = command.stdin(Stdio::null()).stdout(handle(&log)).stderr(log).spawn();
+        Self::spawn(command.stdout(handle(&log)).stderr(log))
+    }
+
+    /// Starts a program as the first of a group of its own.
+    fn spawn(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).process_group(0).spawn();
         Self { child: child.expect("a program that is there starts") }
     }
 
@@ -106,7 +113,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        self.child.kill().ok();
+        kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
         self.child.wait().ok();
     }
 }

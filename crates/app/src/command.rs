@@ -188,7 +188,7 @@ table! { App:
     FleetAlarms "fleet.alarms" Access::Member, PageRequest => Page<AlarmRow>;
     FleetAcknowledgeAlarm "fleet.acknowledge_alarm" OPERATE, AlarmNumber => Done;
     FleetRecoverBackendPreview "fleet.recover_backend_preview" ADMIN, Nothing => Preview;
-    FleetRecoverBackend "fleet.recover_backend" ADMIN, Commit<Nothing> => Recovered;
+    FleetRecoverBackend "fleet.recover_backend" ADMIN, Commit<Nothing> => Recovered, Consent;
 
     AuditList "audit.list" AUDIT, PageRequest => Page<AuditRow>;
     AuditCosign "audit.cosign" Access::Member, Nothing => CosignedHeads;

@@ -25,6 +25,7 @@ mod memory;
 mod people;
 mod plan;
 mod proposal;
+mod purpose;
 mod recovery;
 mod release;
 mod request;

@@ -315,7 +315,11 @@ impl App {
         Ok(found)
     }
 
-    async fn all_pages<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Error> {
+    /// All rows of a list that the backend hands out in pages.
+    pub(crate) async fn all_pages<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Vec<T>, Error> {
         let session = self.session().await?;
         let mut rows = Vec::new();
         let mut page = PageRequest { after: None, limit: Some(500) };

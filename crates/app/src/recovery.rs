@@ -19,38 +19,15 @@ use crate::{
 
 impl Handle<FleetRecoverBackendPreview> for App {
     async fn handle(&self, _: Nothing) -> Result<Preview, Error> {
-        let (state, gift) = self.gift().await?;
-        let (session, vault) = (self.session().await?, self.unlocked()?);
-        let log = LogName::backend(session.membership.fleet);
-        let kept = (state.kept.size, state.kept.root);
-        let (since, _) = common(&session.client, &vault, &log, kept).await?;
-        let revoked = self.kept_revocations().map_or(0, |list| list.keys.len() as u64);
-        let newer = u64::from(gift.targets.is_some());
-        Ok(preview(
-            format!(
-                "recover the backend: it goes on from {} entries of its log; it once had {}",
-                state.kept.size,
-                state.lost.map_or(0, |lost| lost.size)
-            ),
-            vec![
-                effect("entries are as your vault cosigned them", since),
-                effect("download links are dropped", state.links),
-                effect("enrolment tokens are dropped", state.tokens),
-                effect("versions of the root are given back", gift.roots.len() as u64),
-                effect("newer targets metadata is given back", newer),
-                effect("keys are on the revocation list that is given back", revoked),
-            ],
-            &(state.lost, state.kept, state.root_version, state.targets_version, state.revocation_list),
-        ))
+        Ok(self.recovery().await?.0)
     }
 }
 
 impl Handle<FleetRecoverBackend> for App {
     async fn handle(&self, request: Commit<Nothing>) -> Result<Recovered, Error> {
-        let now = Handle::<FleetRecoverBackendPreview>::handle(self, request.request).await?;
+        let (now, state, mut gift) = self.recovery().await?;
         expect_same(&now, &request.token)?;
         let vault = self.unlocked()?;
-        let (state, mut gift) = self.gift().await?;
         let lost = state.lost.ok_or_else(nothing_to_recover)?;
         let session = self.session().await?;
         let fleet = session.membership.fleet;
@@ -71,6 +48,34 @@ impl Handle<FleetRecoverBackend> for App {
 }
 
 impl App {
+    /// What recovering would do, and the very state and gift that this was said of.
+    async fn recovery(&self) -> Result<(Preview, RecoveryState, Recover), Error> {
+        let (state, gift) = self.gift().await?;
+        let (session, vault) = (self.session().await?, self.unlocked()?);
+        let log = LogName::backend(session.membership.fleet);
+        let kept = (state.kept.size, state.kept.root);
+        let (since, _) = common(&session.client, &vault, &log, kept).await?;
+        let revoked = self.kept_revocations().map_or(0, |list| list.keys.len() as u64);
+        let newer = u64::from(gift.targets.is_some());
+        let preview = preview(
+            format!(
+                "recover the backend: it goes on from {} entries of its log; it once had {}",
+                state.kept.size,
+                state.lost.map_or(0, |lost| lost.size)
+            ),
+            vec![
+                effect("entries are as your vault cosigned them", since),
+                effect("download links are dropped", state.links),
+                effect("enrolment tokens are dropped", state.tokens),
+                effect("versions of the root are given back", gift.roots.len() as u64),
+                effect("newer targets metadata is given back", newer),
+                effect("keys are on the revocation list that is given back", revoked),
+            ],
+            &(state.lost, state.kept, state.root_version, state.targets_version, state.revocation_list),
+        );
+        Ok((preview, state, gift))
+    }
+
     /// What the backend has, and what this desktop keeps beyond it.
     async fn gift(&self) -> Result<(RecoveryState, Recover), Error> {
         let session = self.session().await?;

@@ -10,16 +10,14 @@ use std::{
 
 use bytes::Bytes;
 use envelope::{
-    ContentKey, SealedArtifact, Sha256, SystemRandom,
-    request::{Checked, Proposed},
-    sha256,
+    ContentKey, SealedArtifact, Sha256, SystemRandom, sha256,
     tuf::{Hashes, Signed, TargetCustom, TargetFile, Targets},
 };
 use model::{ArtifactId, Digest, ModelName, ReleaseId};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, Purpose, ReleaseArtifact,
+        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, ReleaseArtifact,
         ReleaseDetail, ReleaseRow, RolloutRow, UploadSealed, Verdict, WithdrawRelease, path,
     },
 };
@@ -27,7 +25,6 @@ use vault::KeyRole;
 
 use crate::{
     App, Error,
-    check::rises,
     command::{
         Handle, ReleaseList, ReleasePublish, ReleasePublishPreview, ReleaseReview, ReleaseSeal, ReleaseShow,
         ReleaseWithdraw, ReleaseWithdrawPreview,
@@ -150,9 +147,8 @@ impl Handle<ReleaseWithdrawPreview> for App {
     async fn handle(&self, request: ReleaseName) -> Result<Preview, Error> {
         let session = self.session().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
-        let rollouts: Page<RolloutRow> =
-            session.client.query(path::ROLLOUTS, &PageRequest::default()).await?;
-        let open = rollouts.rows.iter().filter(|row| row.release == request.release && !row.state.ended());
+        let rollouts: Vec<RolloutRow> = self.all_pages(path::ROLLOUTS).await?;
+        let open = rollouts.iter().filter(|row| row.release == request.release && !row.state.ended());
         let threshold = u64::from(release.row.threshold);
         let effects = vec![
             effect("artifacts are taken out of the metadata", release.artifacts.len() as u64),
@@ -216,43 +212,6 @@ pub(crate) fn current(trust: &Trust) -> Result<&Targets, Error> {
     targets
         .map(Signed::signed)
         .ok_or_else(|| Error::new(ErrorCode::PreconditionFailed, "the fleet has no targets metadata yet"))
-}
-
-/// A request says what it is for: a release adds its own artifacts, which rise above what is out, and a
-/// withdrawal takes its own away. Whatever else a backend slipped in is refused here.
-pub(crate) fn check_purpose(purpose: Purpose, checked: &Checked) -> Result<(), Error> {
-    let refused = |why: &str| {
-        Error::new(ErrorCode::InvalidMetadata, "the request is not what it says it is").detail(why.to_owned())
-    };
-    let (release, adds) = match purpose {
-        Purpose::Release { release } => (release, true),
-        Purpose::Withdrawal { release } => (release, false),
-        Purpose::Trust => {
-            let targets = matches!(checked.proposed, Proposed::Targets(_));
-            return if targets { Ok(()) } else { Err(refused("it would change the root")) };
-        }
-        Purpose::Root => {
-            let root = matches!(checked.proposed, Proposed::Root(_));
-            return if root { Ok(()) } else { Err(refused("it would change no root")) };
-        }
-    };
-    let Proposed::Targets(next) = &checked.proposed else {
-        return Err(refused("it would change the root"));
-    };
-    let (now, next) = (checked.targets.signed(), next.signed());
-    let (more, fewer) = if adds { (next, now) } else { (now, next) };
-    if fewer.targets.iter().any(|(name, file)| more.targets.get(name) != Some(file)) {
-        return Err(refused("it changes targets that are not part of this release"));
-    }
-    for (name, file) in more.targets.iter().filter(|(name, _)| !fewer.targets.contains_key(*name)) {
-        let Some(custom) = file.custom.as_ref().filter(|custom| custom.release == release) else {
-            return Err(refused("it changes targets that are not part of this release"));
-        };
-        if adds {
-            rises(now, name, custom)?;
-        }
-    }
-    Ok(())
 }
 
 /// An artifact's entry in the targets.

@@ -26,7 +26,8 @@ use crate::{
         AddSignatureFile, ExportRequest, Nothing, ReleaseName, Reported, RequestFileName, RequestName,
         SignRequest, SignRequestFile, SignatureFile, Statement,
     },
-    release::{check_purpose, current},
+    purpose::{check_purpose, purpose_of},
+    release::current,
     statement::statement,
     trust::untrusted,
     vaults::blocking,
@@ -54,7 +55,7 @@ impl Handle<RequestSign> for App {
         let (reported, request) = self.fetch(asked.request).await?;
         let root = self.trust().await?.state.root().clone();
         let checked = self.check(&request, &root)?;
-        check_purpose(reported.purpose, &checked)?;
+        check_purpose(reported.purpose, asked.release, &checked)?;
         let given = self.sign(&request, checked, asked.digest).await?;
         self.hand_in(request.id, asked.digest, &given).await
     }
@@ -81,6 +82,7 @@ impl Handle<RequestSignFile> for App {
     async fn handle(&self, asked: SignRequestFile) -> Result<SignatureFile, Error> {
         let request = read_request(&asked.file)?;
         let checked = self.check(&request, &self.known_root()?)?;
+        purpose_of(&checked)?;
         let given = self.sign(&request, checked, asked.digest).await?;
         let (key_id, digest) = (given.key.as_str().to_owned(), asked.digest);
         let signature =
@@ -164,13 +166,14 @@ impl App {
 
     /// Signs a release's request as it is.
     pub(crate) async fn sign_release(&self, name: ReleaseName) -> Result<SignatureRequest, Error> {
-        let release = self.run::<ReleaseShow>(name).await?;
-        let request = release.request.ok_or_else(|| {
+        let detail = self.run::<ReleaseShow>(name).await?;
+        let request = detail.request.ok_or_else(|| {
             Error::new(ErrorCode::PreconditionFailed, "nobody is asked to sign this release")
                 .hint("propose it first, with `fleetseal release repropose`")
         })?;
         let shown = self.run::<RequestShow>(RequestName { request: request.id }).await?;
-        self.run::<RequestSign>(SignRequest { request: request.id, digest: shown.digest }).await
+        let release = Some(name.release);
+        self.run::<RequestSign>(SignRequest { request: request.id, digest: shown.digest, release }).await
     }
 
     async fn fetch(&self, id: RequestId) -> Result<(SignatureRequest, Request), Error> {

@@ -149,6 +149,9 @@ fn target(name: &TargetName, file: &TargetFile) -> String {
         custom.installer,
         custom.release,
     );
+    if custom.must_pass {
+        text.push_str("; no device may jump over it");
+    }
     for (component, version) in &custom.requires {
         text.push_str(&format!("; only where {component} is {version} or newer"));
     }

@@ -271,6 +271,13 @@ async fn cosign_vault(client: &Client, vault: &Vault, backend: &LogKey) -> Resul
         Err(error) if error.code() == ErrorCode::NotFound => None,
         Err(error) => return Err(error),
     };
+    if !last.as_ref().map_or(Ok(true), |last| is_own(vault, last))? {
+        return Err(Error::new(
+            ErrorCode::Untrusted,
+            "the backend shows a head that this vault never signed",
+        )
+        .hint("your vault is as it should be; do not trust this backend until somebody has looked at it"));
+    }
     let own = vault.checkpoint()?;
     let size = own.unverified().size;
     let from = last.as_ref().map_or(0, |last| last.unverified().size);
@@ -285,6 +292,14 @@ async fn cosign_vault(client: &Client, vault: &Vault, backend: &LogKey) -> Resul
     let body = VaultHead { checkpoint: own.to_string(), path: vault.prove_audit(from, size)? };
     let cosigned = head(&client.post::<_, LogHead>(path::AUDIT_VAULTS, &body).await?)?;
     Ok(vault.keep_cosigned(&cosigned, backend)?)
+}
+
+/// Whether one of the vault's audit keys signed this head of its log.
+fn is_own(vault: &Vault, head: &SignedCheckpoint) -> Result<bool, Error> {
+    let name = vault.log_name()?;
+    let audit = vault.keys().into_iter().filter(|key| key.role == vault::KeyRole::Audit);
+    let keys = audit.filter_map(|key| LogKey::new(name.clone(), key.verifying_key()?).ok());
+    Ok(keys.into_iter().any(|key| head.verify(&key).is_ok()))
 }
 
 async fn growth(client: &Client, from: u64, to: u64) -> Result<Vec<model::Digest>, Error> {

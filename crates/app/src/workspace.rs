@@ -97,7 +97,17 @@ impl Workspace {
         read_json(&path)
     }
 
+    /// Takes the membership in; a workspace never changes its fleet.
     pub(crate) fn join(&self, membership: &Membership) -> Result<(), Error> {
+        if self.file("membership.json").exists() && self.membership()?.fleet != membership.fleet {
+            return Err(Error::new(ErrorCode::Conflict, "this workspace belongs to another fleet")
+                .detail(format!(
+                    "it is {}, and the file is of {}",
+                    self.membership()?.fleet,
+                    membership.fleet
+                ))
+                .hint("join from a workspace of its own: `fleetseal --workspace FOLDER fleet join FILE`"));
+        }
         let bytes = serde_json::to_vec_pretty(membership)
             .map_err(|source| Error::internal("the membership could not be written", source))?;
         replace(&self.file("membership.json"), &bytes)

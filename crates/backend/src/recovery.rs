@@ -55,15 +55,20 @@ pub(crate) async fn load(store: &dyn Store) -> Result<Option<LogSize>, Error> {
 impl Server {
     /// Serves nothing from now on, also after a restart.
     pub(crate) async fn lock(&self, lost: LogSize) -> Answer<()> {
-        if self.lost().is_some() {
+        let locked = self.lost();
+        if locked.is_some() && matches!(load(&*self.store).await, Ok(Some(_))) {
             return Ok(());
         }
+        let lost = locked.unwrap_or(lost);
         tracing::error!(lost = lost.size, "the log is not the one that a vault cosigned: nothing is served");
+        // First of all, for writing it down may fail; then the next one to ask tries again.
+        self.set_lost(Some(lost));
+        self.push.close_all();
+        self.downloads.end_all();
         self.store
             .append_audit(vec![Record::own("backend_restored", &lost.size, REASON).at(self.now())])
             .await?;
         self.mark(Some(lost), Vec::new()).await?;
-        self.push.close_all();
         let detail =
             format!("A vault cosigned {} entries of the log, which this backend no longer has.", lost.size);
         self.alarm(AlarmKind::BackendRestored, None, detail).await

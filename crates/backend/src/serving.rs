@@ -125,6 +125,11 @@ impl Downloads {
         }
     }
 
+    /// Ends every download.
+    pub(crate) fn end_all(&self) {
+        std::mem::take(&mut *self.lock()).into_values().for_each(|download| download.end());
+    }
+
     /// Forgets downloads whose link has lapsed.
     pub(crate) fn forget_lapsed(&self, now: UnixTime) {
         self.lock().retain(|_, download| download.link.id.expires_at() > now);

@@ -243,7 +243,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             output.result(&release, || describe(&release));
         }
         Verb::Sign { release: Some(release), .. } => {
-            request::sign(session, asked_for(session, release).await?).await?;
+            request::sign(session, asked_for(session, release).await?, Some(release)).await?;
         }
         Verb::Sign { request, out, qr, .. } => {
             let (request, out) = (request.unwrap_or_default(), out.unwrap_or_default());

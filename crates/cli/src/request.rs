@@ -10,7 +10,7 @@ use app::{
         AddSignatureFile, ChangeKind, ExportRequest, Nothing, RequestFileName, RequestName, SignRequest,
         SignRequestFile, SignatureRequest, Statement,
     },
-    model::RequestId,
+    model::{ReleaseId, RequestId},
     protocol::operator::{Purpose, RequestState},
 };
 use clap::Subcommand;
@@ -102,7 +102,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let statement = app.run::<RequestShow>(RequestName { request }).await?;
             output.result(&statement, || describe(&statement, qr));
         }
-        Verb::Sign { request } => sign(session, request).await?,
+        Verb::Sign { request } => sign(session, request, None).await?,
         Verb::Export { request, out } => export(session, request, out).await?,
         Verb::SignFile(file) => sign_file(session, file).await?,
         Verb::AddSignature(signature) => add_signature(session, signature).await?,
@@ -118,12 +118,16 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     Ok(())
 }
 
-/// Shows what would be signed, unlocks, and signs exactly that.
-pub(crate) async fn sign(session: &Session<'_>, request: RequestId) -> Result<(), Error> {
+/// Shows what would be signed, unlocks, and signs exactly that; for a release, nothing but that release.
+pub(crate) async fn sign(
+    session: &Session<'_>,
+    request: RequestId,
+    release: Option<ReleaseId>,
+) -> Result<(), Error> {
     let statement = session.app.run::<RequestShow>(RequestName { request }).await?;
     session.output.note(&describe(&statement, false));
     session.unlock().await?;
-    let request = SignRequest { request, digest: statement.digest };
+    let request = SignRequest { request, digest: statement.digest, release };
     let request = session.app.run::<RequestSign>(request).await?;
     session.output.result(&request, || standing(&request));
     Ok(())

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    Error, Share, SlotKind, TokenSerial, Tokens, file::KeyFile, sealed::Secret, share::combine,
-};
+use crate::{Error, Share, SlotKind, TokenSerial, Tokens, file::KeyFile, sealed::Secret, share::combine};
 
 /// What opens a slot of a vault.
 pub enum Opener<'a> {

@@ -1,4 +1,4 @@
-use model::{Digest, FleetId, PersonName, RequestId, UnixTime};
+use model::{Digest, FleetId, PersonName, ReleaseId, RequestId, UnixTime};
 use protocol::operator::{Purpose, RequestState};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -17,6 +17,9 @@ pub struct SignRequest {
     pub request: RequestId,
     /// [`Statement::digest`] as the key holder saw it: nothing else is signed.
     pub digest: Digest,
+    /// The release that the key holder means to sign; nothing else is signed for it.
+    #[serde(default)]
+    pub release: Option<ReleaseId>,
 }
 
 /// Writes a request into a file, for a key holder without a network.

@@ -12,12 +12,13 @@ use ts_rs::TS;
 
 use crate::{
     App, Error,
-    command::{DeviceRevokePreview, RequestRead, RequestShow, RolloutPreview},
+    command::{DeviceRevokePreview, FleetRecoverBackendPreview, RequestRead, RequestShow, RolloutPreview},
     digest_words,
     dto::{
-        Change, ChangeKind, Commit, DeviceName, PlanRollout, RequestFileName, RequestName, RevokeDevice,
-        SignRequest, SignRequestFile, Statement,
+        Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, RequestFileName, RequestName,
+        RevokeDevice, SignRequest, SignRequestFile, Statement,
     },
+    release::expect_same,
 };
 
 /// How many may wait. A screen that asks for more has gone wrong, or bad.
@@ -186,6 +187,16 @@ impl Shown {
                 shown.lines.clear();
                 shown.line("device", &revoke.device);
                 shown.line("reason", &revoke.reason);
+            }
+            "fleet.recover_backend" => {
+                let commit: Commit<Nothing> = read(command, request)?;
+                let preview = app.run::<FleetRecoverBackendPreview>(commit.request).await?;
+                expect_same(&preview, &commit.token)?;
+                shown.title = preview.summary;
+                shown.lines.clear();
+                for effect in &preview.effects {
+                    shown.line(&effect.effect, &effect.count);
+                }
             }
             _ => {}
         }

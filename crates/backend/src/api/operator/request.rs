@@ -45,8 +45,9 @@ pub(super) async fn make(
         return Err(Refusal::new(ErrorCode::InvalidRequest, wrong));
     }
     let id = request.id;
-    if server.request(id).await?.is_some_and(|known| known.author != caller.spki) {
-        return Err(Refusal::new(ErrorCode::Conflict, "Somebody else's request has this id."));
+    let known = server.request(id).await?;
+    if known.is_some_and(|known| known.author != caller.spki || known.purpose != request.purpose) {
+        return Err(Refusal::new(ErrorCode::Conflict, "Another request has this id."));
     }
     let reason = request.reason.clone();
     let request = Request::new(&server, caller.spki, request)?;

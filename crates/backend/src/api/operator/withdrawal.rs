@@ -34,7 +34,10 @@ pub(super) async fn withdraw(
 ) -> Answer<Reply<ReleaseDetail>> {
     let release = known(&server, id).await?;
     let earlier = server.request(request_of(id)).await?;
-    let was_out = release.state == ReleaseState::Published || earlier.is_some();
+    // What the metadata in force says counts: a crash may have kept the store from learning of it.
+    let now = present(&server)?;
+    let was_out =
+        now.targets.values().any(|file| file.custom.as_ref().is_some_and(|custom| custom.release == id));
     let entry = Record::of(caller.spki, Operation::WithdrawRelease, &id).because(&request.reason);
     if earlier.is_some_and(|earlier| earlier.published) {
         return changed(&server, id).await;
@@ -48,7 +51,7 @@ pub(super) async fn withdraw(
         expires_at: None,
     };
     let asked = if was_out {
-        proposal::removes(&asked.payload, &present(&server)?, &Content::of(&release)?.artifacts)?;
+        proposal::removes(&asked.payload, &now, &Content::of(&release)?.artifacts)?;
         Some(Request::new(&server, caller.spki, asked)?)
     } else {
         None
