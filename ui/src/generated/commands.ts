@@ -244,6 +244,7 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "fleet.add_person": "consent",
   "fleet.renew_person": "consent",
   "fleet.renew_server": "consent",
+  "fleet.recover_backend": "consent",
   "device.token": "consent",
   "device.approve": "consent",
   "device.revoke": "consent",

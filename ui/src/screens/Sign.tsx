@@ -43,7 +43,7 @@ export function Sign() {
   const purpose = reported?.purpose ?? "release";
   const name = artifact ? said(artifact.target) : t(`request.${purpose}`);
   const give = () => {
-    sign.mutate({ request: id, digest: statement.digest });
+    sign.mutate({ request: id, digest: statement.digest, ...(about && { release: about }) });
     void platform().openVault();
   };
   const write = async () => {

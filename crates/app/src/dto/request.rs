@@ -19,6 +19,7 @@ pub struct SignRequest {
     pub digest: Digest,
     /// The release that the key holder means to sign; nothing else is signed for it.
     #[serde(default)]
+    #[ts(optional)]
     pub release: Option<ReleaseId>,
 }
 
