@@ -103,6 +103,8 @@ impl Operation {
                 | Self::ReadEnrolments
                 | Self::ReadDevices
                 | Self::ReadReleases
+                | Self::ReadRequests
+                | Self::ReadModels
                 | Self::ReadRollouts
                 | Self::ReadLinks
         )
