@@ -26,6 +26,9 @@ pub struct App {
     clock: Arc<dyn Clock>,
     vault: Mutex<Option<Vault>>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
+    /// Held while heads of logs are compared: a head that was fetched before another one was cosigned would
+    /// look like a log that was cut.
+    pub(crate) heads: tokio::sync::Mutex<()>,
 }
 
 /// The fleet that the workspace belongs to, and the way to its backend.
@@ -54,6 +57,7 @@ impl App {
             clock,
             vault: Mutex::new(None),
             session: tokio::sync::Mutex::new(None),
+            heads: tokio::sync::Mutex::new(()),
         })
     }
 

@@ -62,6 +62,7 @@ impl App {
         let session = self.session().await?;
         let client = &session.client;
         let vault = self.unlocked()?;
+        let _one_at_a_time = self.heads.lock().await;
         let note = head(&client.get::<LogHead>(path::AUDIT_HEAD).await?)?;
         let backend = self.backend_key(&note).await?;
         self.cosign_backend(client, &vault, note, &backend).await?;

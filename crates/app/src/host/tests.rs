@@ -96,6 +96,27 @@ async fn a_first_run_on_this_computer_founds_a_fleet_and_finds_it_again() {
 }
 
 #[tokio::test]
+async fn many_commands_at_once_take_no_log_for_a_forked_one() {
+    let (host, _home) = with_vault().await;
+    let (founded, given) = tokio::join!(host.rpc(Window::Main, "backend.found", found()), give(&host));
+    given.unwrap();
+    founded.unwrap();
+    for round in 0..8 {
+        let mut asked = tokio::task::JoinSet::new();
+        for number in 0..8 {
+            // Each adds to the backend's log between the heads that the others compare.
+            let model = json!({ "model": format!("m-{round}-{number}"), "hardware_revisions": ["1"], "slots": [] });
+            asked.spawn(host.rpc(Window::Main, "model.put", model));
+            asked.spawn(host.rpc(Window::Main, "fleet.show", json!({})));
+        }
+        for answer in asked.join_all().await {
+            answer.unwrap();
+        }
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_refused_in_the_vaults_window_is_not_done() {
     let (host, _home) = with_vault().await;
     let refuse = async {
