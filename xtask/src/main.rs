@@ -24,6 +24,7 @@ cargo xtask COMMAND
   run [-- ARGS]    build for release and open the desktop on a training fleet; with ARGS, or
                    without a display, run `fleetseal demo ARGS` in the terminal
   ui               build the screens into ui/dist
+  shots            take the pictures of all screens, into docs/screens
   package          make the desktop's package for this system
   test [FILTER]    everything that must hold before a change lands; with FILTER,
                    only the tests whose name contains it
@@ -54,6 +55,7 @@ fn run(args: &[String]) -> Result<()> {
     match (command, rest) {
         ("run", rest) => story(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
         ("ui", []) => screens::build(&Workspace::load()?),
+        ("shots", []) => screens::pictures(&Workspace::load()?),
         ("package", []) => screens::package(&Workspace::load()?),
         ("test", []) => suite::all(&Workspace::load()?),
         ("test", [filter]) => suite::filtered(&Workspace::load()?, filter),

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     process,
     setup::{self, Purpose},
+    suite,
     workspace::Workspace,
 };
 
@@ -30,12 +31,24 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     script(workspace, "build")
 }
 
-/// Checks the types, the style and the tests of the screens, and builds them.
+/// Checks the types, the style and the tests of the screens, builds them, and drives them in a browser: over
+/// the loopback bridge, with a real backend and devices behind it.
 ///
 /// # Errors
 /// Node is missing and cannot be brought, or a check failed.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    script(workspace, "check")
+    script(workspace, "check")?;
+    suite::programs()?;
+    script(workspace, "e2e")
+}
+
+/// Takes the pictures of all screens over sample data.
+///
+/// # Errors
+/// Node is missing and cannot be brought, or a screen does not come up.
+pub(crate) fn pictures(workspace: &Workspace) -> Result<()> {
+    setup::ensure(Purpose::Test, workspace)?;
+    script(workspace, "pictures")
 }
 
 /// Runs a script of `ui/package.json`, with what is locked installed.
@@ -50,7 +63,9 @@ fn script(workspace: &Workspace, name: &str) -> Result<()> {
         // What is locked, but for what only other systems need: `npm ci` insists on that too.
         run(npm(&ui, &path, &["install", "--no-save", "--no-audit", "--no-fund"]))?;
     }
-    run(npm(&ui, &path, &["run", name]))
+    let mut command = npm(&ui, &path, &["run", name]);
+    command.env("FLEETSEAL_PROGRAMS", workspace.target_directory.join("debug"));
+    run(command)
 }
 
 /// Opens the desktop on a training fleet. Returns only if that failed.

@@ -87,6 +87,13 @@ const NEEDS: &[Need] = &[
     },
     Need {
         purpose: Purpose::Test,
+        probe: &["chromium", "--version"],
+        apt: "chromium",
+        dnf: "chromium",
+        brew: "chromium",
+    },
+    Need {
+        purpose: Purpose::Test,
         probe: &["openssl", "version"],
         apt: "openssl",
         dnf: "openssl",

@@ -82,9 +82,7 @@ fn clippy() -> Result<()> {
 }
 
 fn tests(filter: Option<&str>) -> Result<()> {
-    // The boundary tests start the programs themselves. Naming the examples, too, makes cargo build
-    // them with the features that the tests are built with, so that nothing is built twice.
-    process::run(process::cargo(&["build", "--workspace", "--bins", "--examples"]))?;
+    programs()?;
     let mut command = if process::succeeds("cargo", &["nextest", "--version"]) {
         process::cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
@@ -93,6 +91,15 @@ fn tests(filter: Option<&str>) -> Result<()> {
     };
     command.args(filter);
     process::run(command)
+}
+
+/// Builds the programs, which the boundary tests start themselves. Naming the examples, too, makes cargo
+/// build them with the features that the tests are built with, so that nothing is built twice.
+///
+/// # Errors
+/// Something does not build.
+pub(crate) fn programs() -> Result<()> {
+    process::run(process::cargo(&["build", "--workspace", "--bins", "--examples"]))
 }
 
 fn rustdoc() -> Result<()> {

@@ -1,4 +1,4 @@
-import { Link, Outlet, useRouterState } from "@tanstack/react-router";
+import { Link, Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { heard } from "@/parts/clock";
@@ -13,6 +13,7 @@ import { Palette } from "./Palette";
 import { type Place, places } from "./places";
 import { Shortcuts } from "./Shortcuts";
 import { TopBar } from "./TopBar";
+import { VaultElsewhere } from "./vault";
 
 /** Rail, top bar and the screen between them. Before a workspace is open, the first run. */
 export function Frame() {
@@ -30,7 +31,8 @@ export function Frame() {
   }, [place, t]);
 
   if (status.data === undefined && status.error === null) return <Loading rows={4} />;
-  if (!status.data?.workspace || path === "/first-run") return <FirstRun />;
+  if (path === "/first-run") return <FirstRun />;
+  if (!status.data?.workspace?.fleet) return <Navigate to="/first-run" replace />;
   return (
     <div className={`app ${status.data.workspace.kind === "training" ? "training" : ""}`}>
       <aside className="rail">
@@ -46,6 +48,7 @@ export function Frame() {
       </aside>
       <TopBar status={status.data} />
       <main className="main">
+        <VaultElsewhere />
         <Outlet />
       </main>
       <Palette />

@@ -3,10 +3,10 @@ import { IconCpu, IconLock, IconMoon, IconPlus, IconSearch, IconSun } from "@tab
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { platform } from "@/platform";
 import { useAsk, useOrder } from "./ask";
 import { mayDo, OPERATE, RELEASE, useSettings } from "./host";
 import { places } from "./places";
+import { bringVault } from "./vault";
 
 /** Ctrl-K: every place, every act that needs no preview, and every device, release and rollout by name. */
 export function Palette() {
@@ -37,7 +37,7 @@ export function Palette() {
     ...(mayDo(roles, RELEASE)
       ? [{ id: "propose", label: t("releases.new"), leftSection: <IconPlus {...icon} />, onClick: () => go({ to: "/releases/new" }) }]
       : []),
-    { id: "unlock", label: t("vault.open"), leftSection: <IconLock {...icon} />, onClick: () => platform().openVault() },
+    { id: "unlock", label: t("vault.open"), leftSection: <IconLock {...icon} />, onClick: () => bringVault() },
     { id: "lock", label: t("vault.lock"), description: "Ctrl L", leftSection: <IconLock {...icon} />, onClick: () => lock.mutate({}) },
     { id: "dark", label: t("settings.dark"), leftSection: <IconMoon {...icon} />, onClick: () => settings.set({ scheme: "dark" }) },
     { id: "light", label: t("settings.light"), leftSection: <IconSun {...icon} />, onClick: () => settings.set({ scheme: "light" }) },

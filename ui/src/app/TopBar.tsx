@@ -9,10 +9,10 @@ import { useNow, useOffset } from "@/parts/clock";
 import { Empty } from "@/parts/Listing";
 import { Glyph, State } from "@/parts/State";
 import { clockTime, duration, instant } from "@/parts/units";
-import { platform } from "@/platform";
 import type { HostStatus } from "@/platform/needs";
 import { useAsk, useOrder } from "./ask";
 import { useHost } from "./host";
+import { bringVault } from "./vault";
 
 /** Connection and the backend's clock, the vault, the jobs, the palette. */
 export function TopBar({ status }: { status: HostStatus }) {
@@ -63,7 +63,7 @@ function Consent() {
   const waiting = useHost((host) => host.ceremonies);
   if (waiting.length === 0) return null;
   return (
-    <button type="button" className="st warn plain" onClick={() => platform().openVault()}>
+    <button type="button" className="st warn plain" onClick={() => bringVault()}>
       <Glyph kind="warn" />
       {t("top.consent", { count: waiting.length })}
     </button>

@@ -8,6 +8,8 @@ interface Host {
   since?: string;
   /** What waits for consent in the vault window. */
   ceremonies: Ceremony[];
+  /** Somebody wanted the vault where only they can open it. */
+  vaultElsewhere?: boolean;
   /** The last milestone of a job, for the live regions. */
   milestone?: { text: string; failed: boolean };
 }

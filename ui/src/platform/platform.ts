@@ -25,8 +25,10 @@ export interface Platform {
   call<N extends Name>(name: N, request: Request<N>): Promise<Response<N>>;
   /** Listens until the returned function is called. */
   events(listener: (batch: HostEvent[]) => void): () => void;
-  /** Brings the vault window up: what waits for consent stands there. */
-  openVault(): Promise<void>;
+  /** Brings the vault window up: what waits for consent stands there. None where that is a page with an address of its own. */
+  openVault?(): Promise<void>;
   /** Lets a person choose a file to read, or a place to write; none if they closed the dialog or the host has no dialogs. */
   pickFile(save?: string): Promise<string | undefined>;
+  /** Hands a file over that a command wrote where `pickFile` said; none where it lies where the person put it. */
+  handOver?(file: string): Promise<void>;
 }

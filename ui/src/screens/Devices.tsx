@@ -17,6 +17,7 @@ import { Age } from "@/parts/Time";
 import { count } from "@/parts/units";
 import type { DeviceLine, Kind } from "@/platform/needs";
 import { Enrol } from "./Enrol";
+import { Models } from "./Models";
 
 const route = getRouteApi("/devices");
 const kinds: Kind[] = ["ok", "run", "idle", "warn", "bad"];
@@ -29,6 +30,7 @@ export function Devices() {
   const go = useNavigate();
   const [selected, select] = useState<Set<string>>(new Set());
   const [enrolling, enrol] = useState(false);
+  const [models, showModels] = useState(false);
   const overview = useAsk("view.overview", {});
   const set = useCallback(
     (change: typeof search) => void go({ to: "/devices", search: { ...search, ...change }, replace: true }),
@@ -115,9 +117,14 @@ export function Devices() {
           list.first && [t("devices.matching", { n: count(list.total) }), <Freshness key="f" at={list.updatedAt} reload={list.refetch} />]
         }
         acts={
-          <Button size="lg" icon={<IconPlus className="i" />} denied={me.denied(["admin", "station"])} onClick={() => enrol(true)}>
-            {t("devices.enrol")}
-          </Button>
+          <>
+            <Button size="lg" onClick={() => showModels(true)}>
+              {t("models.title")}
+            </Button>
+            <Button size="lg" icon={<IconPlus className="i" />} denied={me.denied(["admin", "station"])} onClick={() => enrol(true)}>
+              {t("devices.enrol")}
+            </Button>
+          </>
         }
       />
       <div className="body">
@@ -226,6 +233,7 @@ export function Devices() {
         </section>
       </div>
       <Enrol open={enrolling} close={() => enrol(false)} />
+      <Models open={models} close={() => showModels(false)} />
     </>
   );
 }

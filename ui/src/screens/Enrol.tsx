@@ -2,9 +2,11 @@ import { Modal, TextInput } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useOrder } from "@/app/ask";
+import { bringVault } from "@/app/vault";
 import { Button } from "@/parts/Button";
 import { Copy } from "@/parts/Id";
 import { Failure } from "@/parts/Listing";
+import { State } from "@/parts/State";
 
 /** Makes a one-time enrolment token for one device; it is shown once, to be handed over. */
 export function Enrol({ open, close }: { open: boolean; close: () => void }) {
@@ -47,6 +49,7 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
             value={form.hardware}
             onChange={(event) => setForm({ ...form, hardware: event.target.value })}
           />
+          {make.isPending && <State kind="warn">{t("sign.inwindow")}</State>}
           {make.error && <Failure error={make.error} />}
         </div>
       )}
@@ -60,7 +63,10 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
             size="lg"
             look="primary"
             disabled={!form.serial || !form.model || !form.hardware || make.isPending}
-            onClick={() => make.mutate({ serial: form.serial, model: form.model, hardware_revision: form.hardware, life: 86_400 })}
+            onClick={() => {
+              make.mutate({ serial: form.serial, model: form.model, hardware_revision: form.hardware, life: 86_400 });
+              bringVault();
+            }}
           >
             {t("enrol.make")}
           </Button>

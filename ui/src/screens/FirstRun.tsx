@@ -1,9 +1,10 @@
-import { TextInput } from "@mantine/core";
+import { NumberInput, TextInput } from "@mantine/core";
 import { IconDeviceDesktop, IconPlayerPlay, IconServer } from "@tabler/icons-react";
 import { useNavigate } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
+import { bringVault, VaultElsewhere } from "@/app/vault";
 import { Button } from "@/parts/Button";
 import { Copy, Digest } from "@/parts/Id";
 import { Failure } from "@/parts/Listing";
@@ -20,9 +21,14 @@ export function FirstRun() {
   const { t } = useTranslation();
   const go = useNavigate();
   const status = useAsk("view.status", {});
-  const [step, to] = useState<Step>("where");
-  const [kind, setKind] = useState<"local" | "remote">("local");
+  const unfinished = status.data?.workspace?.fleet ? undefined : status.data?.workspace;
+  const [step, to] = useState<Step>(!unfinished ? "where" : unfinished.vault ? "fleet" : "vault");
+  const [kind, setKind] = useState<"local" | "remote">(unfinished?.kind === "remote" ? "remote" : "local");
+  const workspaces = useAsk("workspace.list", {});
+  const others = workspaces.data?.rows.filter((row) => row.fleet) ?? [];
+  const change = useOrder("workspace.switch");
   const [form, setForm] = useState({ name: "", organization: "", station: "st-01", file: "" });
+  const [devices, setDevices] = useState(500);
   const [differ, setDiffer] = useState(false);
   const create = useOrder("workspace.create");
   const found = useOrder("backend.found");
@@ -36,7 +42,7 @@ export function FirstRun() {
   );
 
   const training = async () => {
-    await create.mutateAsync({ name: "training", kind: "training" });
+    await create.mutateAsync({ name: "training", kind: "training", devices });
     await go({ to: "/" });
   };
   const begin = async () => {
@@ -44,7 +50,7 @@ export function FirstRun() {
     to("vault");
   };
   const foundIt = async () => {
-    void platform().openVault();
+    bringVault();
     await found.mutateAsync({ organization: form.organization, station: form.station, cards: [], threshold: 1 });
     to("ready");
   };
@@ -71,16 +77,44 @@ export function FirstRun() {
             </li>
           ))}
         </ol>
+        {others.length > 0 && (
+          <div className="others">
+            <div className="strong">{t("settings.workspaces")}</div>
+            {others.map((row) => (
+              <Button
+                key={row.name}
+                size="sm"
+                disabled={change.isPending}
+                onClick={() => change.mutate({ name: row.name }, { onSuccess: () => go({ to: "/" }) })}
+              >
+                {row.name}
+              </Button>
+            ))}
+          </div>
+        )}
         <div className="demo">
           <div className="strong">{t("first.looking")}</div>
           <p className="t2 s12">{t("first.lookingsub")}</p>
-          <Button size="sm" icon={<IconPlayerPlay className="i i-14" />} disabled={create.isPending} onClick={training}>
-            {t("first.demo")}
-          </Button>
+          <NumberInput
+            label={t("first.devices")}
+            min={12}
+            max={10_000}
+            value={devices}
+            onChange={(n) => setDevices(Number(n))}
+            hideControls
+            disabled={create.isPending}
+          />
+          <div className="row acts">
+            <Button size="sm" icon={<IconPlayerPlay className="i i-14" />} disabled={create.isPending} onClick={training}>
+              {t("first.demo")}
+            </Button>
+            {create.isPending && <State kind="run">{t("first.preparing")}</State>}
+          </div>
         </div>
       </aside>
       <main>
         <div className="fcol">
+          <VaultElsewhere />
           {error && <Failure error={error} />}
           {step === "where" && (
             <>
@@ -104,11 +138,6 @@ export function FirstRun() {
               </section>
               {field("name", t("first.name"))}
               <div className="row acts">
-                {status.data?.workspace && (
-                  <Button size="lg" onClick={() => go({ to: "/" })}>
-                    {t("act.cancel")}
-                  </Button>
-                )}
                 <span className="grow" />
                 <Button size="lg" look="primary" disabled={!form.name || create.isPending} onClick={begin}>
                   {t("first.next")}
@@ -126,7 +155,7 @@ export function FirstRun() {
                 <State kind="ok">{t("vault.ready")}</State>
               )}
               <div className="row acts">
-                <Button size="lg" onClick={() => platform().openVault()}>
+                <Button size="lg" onClick={() => bringVault()}>
                   {t("vault.create")}
                 </Button>
                 <span className="grow" />

@@ -1,10 +1,13 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
-import { useAsk } from "@/app/ask";
+import { useAsk, useOrder } from "@/app/ask";
+import { OPERATE } from "@/app/host";
+import { useMe } from "@/app/me";
+import { bringVault } from "@/app/vault";
 import { Button } from "@/parts/Button";
-import { Empty, Freshness, Listing } from "@/parts/Listing";
+import { Empty, Failure, Freshness, Listing } from "@/parts/Listing";
 import { Head, Panel } from "@/parts/Panel";
-import { Glyph } from "@/parts/State";
+import { Glyph, State } from "@/parts/State";
 import { Age } from "@/parts/Time";
 import type { InboxRow } from "@/platform/needs";
 
@@ -14,6 +17,13 @@ export function Inbox() {
   const go = useNavigate();
   const inbox = useAsk("view.inbox", {});
   const alarms = useAsk("fleet.alarms", {});
+  const me = useMe();
+  const approve = useOrder("device.approve");
+  const acknowledge = useOrder("fleet.acknowledge_alarm");
+  const check = () => {
+    approve.mutate({});
+    bringVault();
+  };
   const open = (row: InboxRow) => {
     if (row.request) return go({ to: "/requests/$id", params: { id: row.request } });
     if (row.release) return go({ to: "/releases/$id", params: { id: row.release } });
@@ -28,6 +38,25 @@ export function Inbox() {
         meta={[t("inbox.about"), <Freshness key="f" at={inbox.dataUpdatedAt} reload={() => inbox.refetch()} />]}
       />
       <div className="body scroll">
+        {(approve.error ?? acknowledge.error) && <Failure error={(approve.error ?? acknowledge.error) as Error} />}
+        {approve.isPending && <State kind="warn">{t("sign.inwindow")}</State>}
+        {approve.data && (
+          <div className="note" role="status">
+            <Glyph kind={approve.data.refused.length > 0 ? "warn" : "ok"} />
+            <span className="grow">
+              {t("inbox.approved", {
+                issued: approve.data.issued.length,
+                proven: approve.data.proven.length,
+                refused: approve.data.refused.length,
+              })}
+              {approve.data.refused.map(([serial, why]) => (
+                <span key={serial} className="block t2 s12">
+                  {serial}: {why}
+                </span>
+              ))}
+            </span>
+          </div>
+        )}
         <Panel title={t("inbox.waiting")} note={inbox.data?.rows.length}>
           <Listing answer={inbox} rows={3} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("inbox.none")}</Empty>}>
             {(page) =>
@@ -35,13 +64,17 @@ export function Inbox() {
                 <div key={row.id} className="item two">
                   <Glyph kind={row.state} />
                   <div className="grow">
-                    <div>{row.title}</div>
-                    <div className="t3 s12">{row.detail}</div>
+                    <div>{row.kind === "enrolments" ? t("inbox.enrolments", { n: row.title }) : row.title}</div>
+                    <div className="t3 s12">{row.kind === "enrolments" ? t("inbox.checkwhy") : row.detail}</div>
                   </div>
                   <span className="t3 s12">
                     <Age at={row.at} />
                   </span>
-                  <Button size="sm" onClick={() => open(row)}>
+                  <Button
+                    size="sm"
+                    disabled={row.kind === "enrolments" && approve.isPending}
+                    onClick={() => (row.kind === "enrolments" ? check() : open(row))}
+                  >
                     {t(`inbox.act.${row.kind}`)}
                   </Button>
                 </div>
@@ -68,6 +101,16 @@ export function Inbox() {
                   {row.device && (
                     <Button size="sm" onClick={() => go({ to: "/devices/$id", params: { id: row.device ?? "" } })}>
                       {t("inbox.act.alarm")}
+                    </Button>
+                  )}
+                  {!row.acknowledged && (
+                    <Button
+                      size="sm"
+                      denied={me.denied(OPERATE)}
+                      disabled={acknowledge.isPending}
+                      onClick={() => acknowledge.mutate({ number: row.number })}
+                    >
+                      {t("inbox.acknowledge")}
                     </Button>
                   )}
                 </div>

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { RELEASE } from "@/app/host";
 import { useMe } from "@/app/me";
+import { bringVault } from "@/app/vault";
 import type { Statement } from "@/generated/Statement";
 import { Button } from "@/parts/Button";
 import { serverNow } from "@/parts/clock";
@@ -44,11 +45,11 @@ export function Sign() {
   const name = artifact ? said(artifact.target) : t(`request.${purpose}`);
   const give = () => {
     sign.mutate({ request: id, digest: statement.digest, ...(about && { release: about }) });
-    void platform().openVault();
+    bringVault();
   };
   const write = async () => {
     const file = await platform().pickFile(`${statement.role}-${statement.version}.sign-request`);
-    if (file) exported.mutate({ request: id, file });
+    if (file) exported.mutate({ request: id, file }, { onSuccess: () => platform().handOver?.(file) });
   };
   const read = async () => {
     const file = await platform().pickFile();

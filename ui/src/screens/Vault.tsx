@@ -3,6 +3,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { useMe } from "@/app/me";
+import { bringVault } from "@/app/vault";
 import { Button } from "@/parts/Button";
 import { useNow } from "@/parts/clock";
 import { Copy } from "@/parts/Id";
@@ -30,7 +31,7 @@ export function Vault() {
   const lock = useOrder("vault.lock");
   const backup = useOrder("vault.backup");
   if (!answer.data) {
-    if (answer.error instanceof CallError && answer.error.code === "no_vault")
+    if (answer.error instanceof CallError && answer.error.code === "not_found")
       return (
         <>
           <Head title={t("place.vault")} />
@@ -38,7 +39,7 @@ export function Vault() {
             <Panel>
               <Empty
                 act={
-                  <Button look="primary" onClick={() => platform().openVault()}>
+                  <Button look="primary" onClick={() => bringVault()}>
                     {t("vault.create")}
                   </Button>
                 }
@@ -60,7 +61,7 @@ export function Vault() {
   const old = !tested || now - instant(tested) > 90 * 86_400_000;
   const save = async () => {
     const file = await platform().pickFile("fleetseal.vault-backup");
-    if (file) backup.mutate({ file });
+    if (file) backup.mutate({ file }, { onSuccess: () => platform().handOver?.(file) });
   };
   const waiting = inbox.data?.rows.filter((row) => signs.includes(row.kind)) ?? [];
   return (
@@ -109,7 +110,7 @@ export function Vault() {
                   </Button>
                 </>
               ) : (
-                <Button size="lg" look="primary" icon={<IconLockOpen className="i" />} onClick={() => platform().openVault()}>
+                <Button size="lg" look="primary" icon={<IconLockOpen className="i" />} onClick={() => bringVault()}>
                   {t("vault.open")}
                 </Button>
               )}
@@ -128,6 +129,15 @@ export function Vault() {
               </div>
             ))}
           </Panel>
+          {backup.isSuccess && (
+            <div className="note" role="status">
+              <Glyph kind="ok" />
+              <span className="grow">
+                {t("vault.backedup")} <span className="mono wrapany">{backup.variables.file}</span>
+              </span>
+              <Copy text={backup.variables.file} what={t("vault.backupfile")} />
+            </div>
+          )}
           {(lock.error ?? backup.error) && <Failure error={(lock.error ?? backup.error) as Error} />}
         </div>
         <div className="stack">
@@ -138,7 +148,7 @@ export function Vault() {
                 <b>{tested ? t("vault.testedago", { text: duration((now - instant(tested)) / 1000) }) : t("vault.nevertested")}</b>{" "}
                 {t("vault.testwhy")}
               </span>
-              <Button size="sm" onClick={() => platform().openVault()}>
+              <Button size="sm" onClick={() => bringVault()}>
                 {t("vault.test")}
               </Button>
             </div>
@@ -186,7 +196,7 @@ export function Vault() {
                     </span>
                     <Button
                       size="sm"
-                      onClick={() => (row.request ? go({ to: "/requests/$id", params: { id: row.request } }) : platform().openVault())}
+                      onClick={() => (row.request ? go({ to: "/requests/$id", params: { id: row.request } }) : bringVault())}
                     >
                       {t(`inbox.act.${row.kind}`)}
                     </Button>

@@ -1,4 +1,4 @@
-import { Button, type CSSVariablesResolver, createTheme, Input } from "@mantine/core";
+import { Button, type CSSVariablesResolver, createTheme, Input, ModalHeader } from "@mantine/core";
 import { colours, properties, sizes } from "./tokens";
 
 const heights: Record<string, string> = { xs: "24px", sm: "24px", md: "28px", lg: "36px", xl: "48px" };
@@ -24,6 +24,8 @@ export const theme = createTheme({
     gray: ["#F4F7F9", "#E7ECEE", "#DCE0E3", "#CFD5D9", "#C3CACE", "#778288", "#5E6A70", "#444F55", "#1B2429", "#131B1F"],
   },
   components: {
+    // Else a dialog's head is a second banner of the page.
+    ModalHeader: ModalHeader.extend({ defaultProps: { role: "presentation" } }),
     Button: Button.extend({
       defaultProps: { size: "md" },
       vars: (_, props) => ({ root: { "--button-height": heights[props.size ?? "md"] } }),

@@ -32,13 +32,20 @@ function dress(): void {
   const style = new CSSStyleSheet();
   style.replaceSync(sheet());
   document.adoptedStyleSheets = [style];
+  tint();
+  for (const wish of ["(prefers-color-scheme: light)", "(prefers-contrast: more)"]) matchMedia(wish).addEventListener("change", tint);
+  document.documentElement.lang = language in tables ? language : "en";
+  document.title = `${t("place.vault")} · Fleetseal`;
+}
+
+/** Light or dark, and how much contrast, as chosen in the settings or on this computer. */
+function tint(): void {
   const settings = JSON.parse(localStorage.getItem("fleetseal-settings") ?? "{}");
   const light = settings.scheme === "light" || (settings.scheme !== "dark" && matchMedia("(prefers-color-scheme: light)").matches);
   document.documentElement.dataset.mantineColorScheme = light ? "light" : "dark";
   if (settings.contrast === "more" || (settings.contrast !== "normal" && matchMedia("(prefers-contrast: more)").matches))
     document.documentElement.dataset.contrast = "more";
-  document.documentElement.lang = language in tables ? language : "en";
-  document.title = `${t("place.vault")} · Fleetseal`;
+  else delete document.documentElement.dataset.contrast;
 }
 
 const button = (text: string, look: string, act: () => void): HTMLButtonElement => {
@@ -118,7 +125,7 @@ function showCreate(): void {
   holder.focus();
 }
 
-function showLocked(status: VaultStatus, waiting: Ceremony[]): void {
+function showLocked(status: VaultStatus, waiting: Ceremony[], training: string | undefined): void {
   const form = h("form", { class: "vform" });
   const [line, passphrase] = field("passphrase", t("vault.passphrase"), true);
   const open = () =>
@@ -128,7 +135,9 @@ function showLocked(status: VaultStatus, waiting: Ceremony[]): void {
       await call("vault.unlock", { passphrase: secret });
       await show();
     });
-  form.append(line, button(t("vault.unlock"), "primary", open), h("p", { class: "s12 t3" }, t("vault.rule")));
+  const open1 = button(t("vault.unlock"), "primary", open);
+  form.append(line, open1, h("p", { class: "s12 t3" }, t("vault.rule")));
+  if (training) form.prepend(h("p", { class: "t2" }, t("vault.training", { passphrase: training })));
   page.replaceChildren(head(status), ...waiting.map((ceremony) => paper(ceremony)), form);
   passphrase.focus();
 }
@@ -243,12 +252,14 @@ async function show(): Promise<void> {
   try {
     status = await call("vault.show", {});
   } catch (error) {
-    if (error instanceof CallError && error.code === "no_vault") {
+    if (error instanceof CallError && error.code === "not_found") {
       if (shown !== "create") showCreate();
       shown = "create";
       return;
     }
-    page.replaceChildren(head(undefined), refusal(error));
+    shown = "";
+    const early = error instanceof CallError && error.code === "precondition_failed";
+    page.replaceChildren(early ? h("p", { class: "t2" }, t("vault.first")) : refusal(error));
     return;
   }
   try {
@@ -256,7 +267,7 @@ async function show(): Promise<void> {
     const now = JSON.stringify([status.unlocked, status.holder, waiting.map((ceremony) => [ceremony.id, ceremony.digest])]);
     if (now === shown) return;
     shown = now;
-    if (!status.unlocked) showLocked(status, waiting);
+    if (!status.unlocked) showLocked(status, waiting, (await call("host.show", {})).current?.passphrase);
     else if (waiting.length > 0) showSign(status, waiting);
     else showOpen(status);
   } catch (error) {

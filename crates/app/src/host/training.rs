@@ -112,7 +112,7 @@ fn simulation(devices: u32) -> Result<Simulation, Error> {
         faults: FaultMix {
             slow: 400,
             cut_off: 50,
-            link_lapses: 30,
+            link_lapses: 150,
             trial_fails: 30,
             staged_bit_flips: 10,
             ..FaultMix::default()

@@ -343,6 +343,7 @@ export function answers(scene: string, status: HostStatus): Answers {
   });
 
   return {
+    "host.show": () => ({ version: "0.1.0", home: "/home/lena/.local/share/fleetseal", current: status.workspace, problems: [] }),
     "view.status": () => status,
     "workspace.list": () => ({ rows: status.workspace ? [status.workspace, { ...workspaceRow("training"), current: false }] : [] }),
     "workspace.create": ({ kind }) => {
@@ -653,7 +654,7 @@ export function answers(scene: string, status: HostStatus): Answers {
     "audit.list": () => ({ rows: audit }),
     "view.chain": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
     "vault.show": () => {
-      if (status.vault === "none") throw new CallError("no_vault", "There is no vault in this workspace.");
+      if (status.vault === "none") throw new CallError("not_found", "There is no vault in this workspace.");
       return vault(status.person, status.vault === "unlocked");
     },
     "vault.lock": () => {

@@ -8,8 +8,10 @@ export interface Bridge {
   events(listener: (batch: HostEvent[]) => void): () => void;
   /** Hands a file over; it comes back as a path for a command. */
   put(file: File): Promise<string>;
-  /** A place where a command may write. */
-  place(name: string): Promise<string>;
+  /** A place where a command may write, and where the page finds it then. */
+  place(name: string): Promise<{ path: string; url: string }>;
+  /** What a command wrote there. */
+  get(url: string): Promise<Blob>;
 }
 
 const stored = "fleetseal-bearer";
@@ -53,7 +55,8 @@ export function bridge(): Bridge {
     call: (name, request) => answer(send("POST", `/rpc/${name}`, JSON.stringify(request))),
     events: fan((tell) => void follow(() => send("GET", "/events"), tell)),
     put: async (file) => (await answer(send("PUT", `/files/${encodeURIComponent(file.name)}`, file, "application/octet-stream"))).path,
-    place: async (name) => (await answer(send("POST", `/files/${encodeURIComponent(name)}`))).path,
+    place: (name) => answer(send("POST", `/files/${encodeURIComponent(name)}`)),
+    get: async (url) => (await send("GET", url)).blob(),
   };
 }
 

@@ -1,2 +1,0 @@
-/** `generated/Counts.ts` names this type without importing it. */
-type DeploymentState = import("./generated/DeploymentState").DeploymentState;
