@@ -55,7 +55,7 @@ test("devices are listed, found by serial number, and opened", async () => {
   await findsNothing(page);
   for (const tab of ["Deployments", "Certificate", "Inventory"]) {
     await page.getByRole("tab", { name: tab }).click();
-    await findsNothing(page);
+    await expect(page.getByRole("tabpanel", { name: tab })).toBeVisible();
   }
 });
 

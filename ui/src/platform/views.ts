@@ -274,7 +274,8 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
             state: "bad",
             device: row.device,
           });
-      const pending = waiting.rows.filter((row) => row.state === "pending").length;
+      // A request, or the proof that follows the certificate.
+      const pending = waiting.rows.filter((row) => row.state === "pending" || (row.state === "issued" && row.proof)).length;
       if (pending > 0)
         rows.push({
           id: "enrolments",

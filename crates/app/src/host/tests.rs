@@ -105,7 +105,8 @@ async fn many_commands_at_once_take_no_log_for_a_forked_one() {
         let mut asked = tokio::task::JoinSet::new();
         for number in 0..8 {
             // Each adds to the backend's log between the heads that the others compare.
-            let model = json!({ "model": format!("m-{round}-{number}"), "hardware_revisions": ["1"], "slots": [] });
+            let model =
+                json!({ "model": format!("m-{round}-{number}"), "hardware_revisions": ["1"], "slots": [] });
             asked.spawn(host.rpc(Window::Main, "model.put", model));
             asked.spawn(host.rpc(Window::Main, "fleet.show", json!({})));
         }
