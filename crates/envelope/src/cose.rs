@@ -136,6 +136,11 @@ impl<'b> Sign1<'b> {
         self.kid
     }
 
+    /// Reads the map although nothing says who wrote it: for what must be known to find the key.
+    pub(crate) fn unverified<T: Object>(&self) -> Result<T, Error> {
+        decode(self.payload)
+    }
+
     /// Verifies the signature, and only then reads the map.
     pub(crate) fn verify<T: Object>(&self, key: &PublicKey) -> Result<Verified<T>, Error> {
         if self.algorithm != algorithm(key) {

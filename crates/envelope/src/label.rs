@@ -42,6 +42,22 @@ impl Label {
         Ok(label)
     }
 
+    /// Verifies a label of whatever model it names itself: that the device is of this model is the caller's
+    /// next check.
+    ///
+    /// # Errors
+    /// As [`Self::verify`]; or it is a hold, which names no model.
+    pub fn verify_any(
+        bytes: &[u8],
+        trust: &Verified<TrustKeys>,
+        now: UnixTime,
+    ) -> Result<Verified<Self>, Error> {
+        let claimed: Self = Sign1::parse(bytes, Self::MAX)?.unverified()?;
+        let hold = Error::Inconsistent { reason: "the label of a hold names no model" };
+        let model = claimed.action.installation().map(|installation| installation.target.model.clone());
+        Self::verify(bytes, &model.ok_or(hold)?, trust, now)
+    }
+
     /// The SHA-256 of the sealed ticket.
     pub const fn ticket(&self) -> Digest {
         self.ticket

@@ -5,6 +5,7 @@
 //! ephemeral key, a fresh [`P256Key`] and ECDSA's nonces, which come from the cryptographic provider.
 
 mod addressee;
+pub mod bundle;
 pub mod cbor;
 mod checkin;
 pub mod container;
@@ -20,6 +21,7 @@ mod label;
 mod link;
 pub mod log;
 pub mod otap;
+pub mod receipt;
 mod recovery;
 mod report;
 pub mod request;
@@ -40,6 +42,7 @@ pub use grant::{Replace, StationGrant};
 pub use keys::{ContentKey, Ed25519Key, P256Key, SystemRandom};
 pub use label::Label;
 pub use link::{Errand, Link};
+pub use receipt::Receipt;
 pub use recovery::Recovery;
 pub use report::Report;
 pub use revoked::{LostStation, RevocationList};

@@ -2,6 +2,7 @@
 //! TLS with a person's certificate. What a caller may do hangs on the roles that the backend's own
 //! record gives to the certificate's key.
 
+mod bench;
 mod device;
 mod enrolment;
 mod event;
@@ -16,6 +17,7 @@ mod request;
 mod rollout;
 
 pub use self::model::{DeviceModel, Slot};
+pub use bench::{BlobPart, HandInReceipt};
 pub use device::{
     Connectivity, DeviceCounts, DeviceDetail, DeviceFilter, DeviceRow, DeviceState, ProofRecord, RevokeDevice,
 };

@@ -58,7 +58,9 @@ pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 /// `GET` a page of [`super::LinkRow`], soonest to lapse first (optional `state`, `rollout`, `device`,
 /// `expires_before`).
 pub const LINKS: &str = "/v1/operator/links";
-/// Ciphertexts are uploaded below.
+/// `POST` [`super::HandInReceipt`]: what was done to a device on the service bench.
+pub const RECEIPTS: &str = "/v1/operator/receipts";
+/// Ciphertexts are uploaded below, and read for offline bundles.
 pub const BLOBS: &str = "/v1/operator/blobs";
 
 /// `GET`: [`super::LogHead`], the last head of this vault's log (the end of its name) that the backend
@@ -166,6 +168,11 @@ pub fn withdraw(release: ReleaseId) -> String {
 /// [`super::ArtifactUpload`].
 pub fn blob(ciphertext: Digest) -> String {
     format!("{BLOBS}/{ciphertext}")
+}
+
+/// `GET` the part of a ciphertext that [`super::BlobPart`] names, as it is.
+pub fn blob_part(ciphertext: Digest) -> String {
+    format!("{BLOBS}/{ciphertext}/part")
 }
 
 /// `GET`: [`super::RolloutDetail`].

@@ -11,12 +11,12 @@ use http_body_util::BodyExt;
 use model::{Digest, JobId};
 use protocol::{
     ErrorCode,
-    operator::{AlarmKind, ArtifactUpload},
+    operator::{AlarmKind, ArtifactUpload, BlobPart},
 };
 use store::Blobs;
 
 use crate::{
-    extract::Name,
+    extract::{Name, Params},
     refusal::{Answer, Refusal},
     server::Server,
 };
@@ -39,6 +39,18 @@ pub(super) async fn put(
         server.alarm(AlarmKind::Storage, None, "There was no space for an upload.".into()).await?;
     }
     taken.map(Reply)
+}
+
+/// Hands out a part of a ciphertext, for an offline bundle. What stands in it, no reader of it can tell.
+pub(super) async fn part_of(
+    State(server): State<Arc<Server>>,
+    Name(digest): Name<Digest>,
+    Params(part): Params<BlobPart>,
+) -> Answer<Bytes> {
+    let blob = server.blobs.get(digest).await?.ok_or_else(|| Refusal::not_found("ciphertext"))?;
+    let end = part.offset.saturating_add(part.length.min(BlobPart::MOST)).min(blob.length_bytes());
+    blob.slice(part.offset.min(end)..end)
+        .ok_or_else(|| Refusal::new(ErrorCode::RangeUnsatisfiable, "The ciphertext has no such part."))
 }
 
 async fn take(server: &Server, digest: Digest, headers: &HeaderMap, body: Body) -> Answer<ArtifactUpload> {

@@ -13,6 +13,7 @@ mod metadata;
 mod model;
 mod overview;
 mod people;
+mod receipt;
 mod release;
 mod request;
 mod rollout;
@@ -94,6 +95,8 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .post(&below(path::RELEASES, "/publish"), PublishRelease, release::publish)
         .post(&below(path::RELEASES, "/withdraw"), WithdrawRelease, withdrawal::withdraw)
         .put(&below(path::BLOBS, ""), UploadSealed, blob::put)
+        .get(&below(path::BLOBS, "/part"), ReadCiphertext, blob::part_of)
+        .post(path::RECEIPTS, HandInReceipt, receipt::take)
         .get(path::ROLLOUTS, ReadRollouts, rollout::list)
         .post(path::ROLLOUTS, PlanRollout, rollout::plan)
         .get(&below(path::ROLLOUTS, ""), ReadRollouts, rollout::show)
