@@ -174,9 +174,14 @@ impl Draft<'_> {
 
     fn rotate(&mut self, card: &MemberCard) -> Result<(), Error> {
         let mut rotated = false;
-        for role in
-            [ListedFor::Ticket, ListedFor::Seal, ListedFor::Grant, ListedFor::Audit, ListedFor::Member]
-        {
+        for role in [
+            ListedFor::Ticket,
+            ListedFor::Seal,
+            ListedFor::Grant,
+            ListedFor::Audit,
+            ListedFor::Member,
+            ListedFor::Bench,
+        ] {
             let new = material(card, role)?;
             let mine = |key: &&mut TrustedKey| key.role == key_role(role) && key.holder == card.holder;
             let lapses = self.now + OVERLAP;
@@ -330,7 +335,9 @@ fn material(card: &MemberCard, role: ListedFor) -> Result<KeyMaterial, Error> {
         ListedFor::Seal => signer(&card.seal, "seal"),
         ListedFor::Grant => signer(&card.grant, "grant"),
         ListedFor::Audit => signer(&card.audit, "audit"),
-        ListedFor::Member => Ok(KeyMaterial::Recipient(KemPublicKey(unhex(&card.kem, "KEM")?))),
+        ListedFor::Member | ListedFor::Bench => {
+            Ok(KeyMaterial::Recipient(KemPublicKey(unhex(&card.kem, "KEM")?)))
+        }
     }
 }
 
@@ -341,6 +348,7 @@ const fn key_role(role: ListedFor) -> KeyRole {
         ListedFor::Grant => KeyRole::Grant,
         ListedFor::Audit => KeyRole::Audit,
         ListedFor::Member => KeyRole::Member,
+        ListedFor::Bench => KeyRole::Bench,
     }
 }
 

@@ -249,6 +249,10 @@ table! { App:
     LinkList "link.list" Access::Member, ListLinks => Page<LinkRow>;
     LinkRevoke "link.revoke" OPERATE, LinkName => Done;
     LinkReissue "link.reissue" OPERATE, LinkName => Done;
+
+    BenchList "bench.list" Access::Local, BenchPorts => Page<BenchDevice>;
+    BenchShow "bench.show" Access::Local, BenchPort => BenchInventory;
+    BenchDoctor "bench.doctor" Access::Local, BenchPorts => Page<BenchFinding>;
 }
 
 /// Writes the TypeScript of everything that a screen can ask and be told: every type in a file of its

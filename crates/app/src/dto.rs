@@ -2,6 +2,7 @@
 //! application's own.
 
 mod audit;
+mod bench;
 mod change;
 mod device;
 mod fleet;
@@ -14,6 +15,7 @@ mod vault;
 mod watch;
 
 pub use audit::*;
+pub use bench::*;
 pub use change::*;
 pub use device::*;
 pub use fleet::*;

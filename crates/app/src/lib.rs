@@ -5,6 +5,8 @@
 //! ever reported or checked, never believed: see the design's *What a desktop must not believe*.
 
 mod audit;
+mod bench;
+mod board;
 mod change;
 mod check;
 mod client;
@@ -45,6 +47,8 @@ mod witness;
 mod words;
 mod workspace;
 
+pub use ::bench::doctor::UDEV_RULES;
+pub use board::{BoardPlan, RunningBoard, Trouble, Wire};
 pub use desk::{App, harden};
 pub use error::Error;
 pub use founding::Founding;

@@ -344,8 +344,15 @@ fn listed_for(roles: &[Role]) -> Vec<ListedFor> {
             }
             Role::ReleaseManager => keys.extend([ListedFor::Seal, ListedFor::Member]),
             Role::Operator => keys.extend([ListedFor::Ticket, ListedFor::Member]),
-            Role::Technician | Role::Station | Role::Auditor => {}
+            Role::Technician => {
+                keys.insert(ListedFor::Bench);
+            }
+            Role::Station | Role::Auditor => {}
         }
+    }
+    // A key that receives content keys is no bench's: a technician who is also an operator has the one.
+    if keys.contains(&ListedFor::Member) {
+        keys.remove(&ListedFor::Bench);
     }
     keys.into_iter().collect()
 }

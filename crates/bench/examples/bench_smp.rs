@@ -15,7 +15,7 @@ use bench::{
 };
 use envelope::{Ed25519Key, Signer as _};
 use protocol::smp::Framing;
-use sim::board::{Board, Firmware, Profile, attach_pty};
+use sim::board::{Board, Firmware, Profile, Wire, attach_pty};
 
 const BAUD: u32 = 1_000_000;
 /// The speed of the lines to others' servers.
@@ -139,7 +139,7 @@ fn board(folder: &str) -> Result<(), Box<dyn Error>> {
     std::fs::write(folder.join("update.bin"), Firmware::new((1, 1, 0), 2, 40_000).sign(&key)?)?;
     std::fs::write(folder.join("key.der"), key.public_key().spki())?;
     let board = Board::new(Profile::zephyr("B-1", key.public_key()), &factory);
-    let attached = attach_pty(board, None)?;
+    let attached = attach_pty(board, Wire::default())?;
     println!("port={}", attached.address());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     let running = attached.board().running();

@@ -8,6 +8,7 @@ use serialport::SerialPortType;
 use crate::{
     place::{Locator, Place, Sighting},
     port::Port,
+    tcp::TcpPort,
 };
 
 /// A serial port of this computer, USB CDC-ACM included. Blocking: a visit has a thread of its own.
@@ -16,6 +17,9 @@ pub struct SerialPort {
     baud: u32,
     start: Instant,
 }
+
+/// What the name of a line over TCP begins with.
+const TCP: &str = "tcp:";
 
 /// The serial ports of this computer, and those that it is told of.
 #[derive(Clone, Debug)]
@@ -83,7 +87,8 @@ impl SerialLocator {
         Self { baud, also: Vec::new(), start: Instant::now() }
     }
 
-    /// And the port of this name, whatever it is: its name is its place, and it has no serial number.
+    /// And the port of this name, whatever it is, or the line to `tcp:host:port`: its name is its place,
+    /// and it has no serial number.
     #[must_use]
     pub fn with(mut self, name: &str) -> Self {
         self.also.push(name.to_owned());
@@ -96,7 +101,7 @@ impl Locator for SerialLocator {
         let mut found: Vec<Sighting> = self
             .also
             .iter()
-            .filter(|name| std::path::Path::new(name).exists())
+            .filter(|name| name.starts_with(TCP) || std::path::Path::new(name).exists())
             .map(|name| Sighting {
                 place: Place::new(name.clone()),
                 serial: None,
@@ -108,6 +113,8 @@ impl Locator for SerialLocator {
             let SerialPortType::UsbPort(usb) = port.port_type else { continue };
             // Without its place, a device is known by nothing that another could not have, too.
             let Some(location) = usb.location else { continue };
+            // One that was named is known by its place all the same.
+            found.retain(|named: &Sighting| named.port != port.port_name);
             found.push(Sighting {
                 place: Place::new(format!("usb-{location}")),
                 serial: usb.serial_number,
@@ -119,7 +126,10 @@ impl Locator for SerialLocator {
     }
 
     fn open(&mut self, sighting: &Sighting) -> io::Result<Box<dyn Port>> {
-        Ok(Box::new(SerialPort::open(&sighting.port, self.baud)?))
+        Ok(match sighting.port.strip_prefix(TCP) {
+            Some(address) => Box::new(TcpPort::open(address)?),
+            None => Box::new(SerialPort::open(&sighting.port, self.baud)?),
+        })
     }
 
     fn wait(&mut self, time: Duration) {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{audit, demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
+use crate::{audit, bench, demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
 
 /// Secure updates for industrial devices.
 ///
@@ -64,6 +64,9 @@ pub(crate) enum Area {
     /// Download links
     #[command(subcommand)]
     Link(link::Verb),
+    /// The service bench: devices on the table, over USB and serial
+    #[command(subcommand)]
+    Bench(bench::Verb),
     /// The screens: in their own window, or in a browser on this computer
     Desk(desk::Options),
     /// Run the backend

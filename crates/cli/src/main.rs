@@ -2,6 +2,8 @@
 
 mod args;
 mod audit;
+mod bench;
+mod board;
 mod change;
 mod demo;
 mod desk;
@@ -60,7 +62,11 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Serve(verb) => serve::run(output, verb).await,
         Area::Desk(options) => desk::run(output, options).await,
         Area::Demo(options) => return demo::run(output, options).await,
-        Area::Sim(options) => sim::run(&open()?, options).await,
+        Area::Bench(verb) => bench::run(&open()?, verb).await,
+        Area::Sim(options) => match options.what {
+            Some(sim::What::Board(options)) => board::run(output, options).await,
+            None => sim::run(&open()?, options.fleet).await,
+        },
         Area::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fleetseal", &mut std::io::stdout());
             Ok(())

@@ -2,14 +2,29 @@ use app::{
     Error, FaultMix, Shutdown, Simulation,
     model::{Component, HardwareRevision, InstallerName, ModelName, Version},
 };
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::{Session, output::bytes};
+use crate::{Session, board, output::bytes};
 
 /// Simulated devices against the backend of this workspace, over real TLS with certificates of their own.
 /// Ends with Ctrl-C and reports what was measured.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) what: Option<What>,
+    #[command(flatten)]
+    pub(crate) fleet: Devices,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// A board for the service bench instead
+    Board(board::Options),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Devices {
     /// How many devices
     #[arg(long, default_value_t = 100)]
     devices: usize,
@@ -17,8 +32,8 @@ pub(crate) struct Options {
     #[arg(long, default_value = "SIM-")]
     prefix: String,
     /// Their model
-    #[arg(long)]
-    model: ModelName,
+    #[arg(long, required = true)]
+    model: Option<ModelName>,
     /// The revision of their hardware
     #[arg(long, default_value = "1")]
     hardware_revision: HardwareRevision,
@@ -46,12 +61,15 @@ pub(crate) struct Options {
     seconds: Option<u64>,
 }
 
-pub(crate) async fn run(session: &Session<'_>, options: Options) -> Result<(), Error> {
+pub(crate) async fn run(session: &Session<'_>, options: Devices) -> Result<(), Error> {
+    let Some(model) = options.model else {
+        return Err(Error::new(app::ErrorCode::InvalidRequest, "simulated devices need a --model"));
+    };
     session.unlock().await?;
     let simulation = Simulation {
         devices: options.devices,
         prefix: options.prefix,
-        model: options.model,
+        model,
         hardware_revision: options.hardware_revision,
         component: options.component,
         installer: options.installer,

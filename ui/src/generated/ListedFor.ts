@@ -3,4 +3,4 @@
 /**
  * What one of a member's keys is listed for in `trust/keys.cbor`.
  */
-export type ListedFor = "ticket" | "seal" | "grant" | "audit" | "member";
+export type ListedFor = "ticket" | "seal" | "grant" | "audit" | "member" | "bench";

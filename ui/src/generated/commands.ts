@@ -10,6 +10,11 @@ import type { ApprovedEnrolments } from "./ApprovedEnrolments";
 import type { AuditFile } from "./AuditFile";
 import type { AuditRow } from "./AuditRow";
 import type { BackupVault } from "./BackupVault";
+import type { BenchDevice } from "./BenchDevice";
+import type { BenchFinding } from "./BenchFinding";
+import type { BenchInventory } from "./BenchInventory";
+import type { BenchPort } from "./BenchPort";
+import type { BenchPorts } from "./BenchPorts";
 import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
 import type { ChangePassphrase } from "./ChangePassphrase";
@@ -216,6 +221,9 @@ export interface Commands {
   "link.list": { request: ListLinks; response: Page<LinkRow> };
   "link.revoke": { request: LinkName; response: Done };
   "link.reissue": { request: LinkName; response: Done };
+  "bench.list": { request: BenchPorts; response: Page<BenchDevice> };
+  "bench.show": { request: BenchPort; response: BenchInventory };
+  "bench.doctor": { request: BenchPorts; response: Page<BenchFinding> };
 }
 
 /** Commands that are not open to every window. */

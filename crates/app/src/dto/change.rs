@@ -22,6 +22,8 @@ pub enum ListedFor {
     Audit,
     /// Receiving content keys.
     Member,
+    /// Opening tickets on the service bench in a device's stead.
+    Bench,
 }
 
 /// A TUF role that people sign for.

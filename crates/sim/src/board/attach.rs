@@ -17,7 +17,7 @@ use rustix::{
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
 
-use super::machine::Board;
+use super::{machine::Board, trouble::Trouble};
 
 /// A board on a line that other programs can open; it runs until this is dropped.
 #[derive(Debug)]
@@ -55,12 +55,20 @@ impl Drop for Attached {
     }
 }
 
-/// Puts a board on a pseudo terminal and gives it power. `baud` paces the line both ways, ten bits to a
-/// byte; without it the line is as fast as the machine.
+/// A line as it is simulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wire {
+    /// Paces both ways, ten bits to a byte; without it the line is as fast as the machine.
+    pub baud: Option<u32>,
+    /// What goes wrong.
+    pub trouble: Trouble,
+}
+
+/// Puts a board on a pseudo terminal and gives it power.
 ///
 /// # Errors
 /// There is no pseudo terminal.
-pub fn attach_pty(board: Board, baud: Option<u32>) -> io::Result<Attached> {
+pub fn attach_pty(board: Board, wire: Wire) -> io::Result<Attached> {
     let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&near)?;
     unlockpt(&near)?;
@@ -70,7 +78,7 @@ pub fn attach_pty(board: Board, baud: Option<u32>) -> io::Result<Attached> {
     let far = raw(&path)?;
     rustix::io::ioctl_fionbio(&near, true)?;
     let near = File::from(near);
-    run(board, name, baud, move |serve| {
+    run(board, name, wire, move |serve| {
         let _far = far;
         serve(&mut Line { file: near })
     })
@@ -80,11 +88,11 @@ pub fn attach_pty(board: Board, baud: Option<u32>) -> io::Result<Attached> {
 ///
 /// # Errors
 /// The address is taken.
-pub fn attach_tcp(board: Board, address: SocketAddr, baud: Option<u32>) -> io::Result<Attached> {
+pub fn attach_tcp(board: Board, address: SocketAddr, wire: Wire) -> io::Result<Attached> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let name = listener.local_addr()?.to_string();
-    run(board, name, baud, move |serve| serve(&mut Socket { listener, stream: None }))
+    run(board, name, wire, move |serve| serve(&mut Socket { listener, stream: None }))
 }
 
 /// One end of a line: reads what is there without waiting.
@@ -165,7 +173,7 @@ type Serve<'a> = &'a mut dyn FnMut(&mut dyn End) -> io::Result<()>;
 fn run(
     mut board: Board,
     address: String,
-    baud: Option<u32>,
+    wire: Wire,
     with: impl FnOnce(Serve<'_>) -> io::Result<()> + Send + 'static,
 ) -> io::Result<Attached> {
     board.power_on(Duration::ZERO);
@@ -174,29 +182,38 @@ fn run(
     let (shared, ended) = (Arc::clone(&board), Arc::clone(&end));
     let thread = thread::Builder::new()
         .name("board".to_owned())
-        .spawn(move || with(&mut |line| serve(&shared, &ended, baud, line)))?;
+        .spawn(move || with(&mut |line| serve(&shared, &ended, wire, line)))?;
     Ok(Attached { address, board, end, thread: Some(thread) })
 }
 
-fn serve(board: &Mutex<Board>, end: &AtomicBool, baud: Option<u32>, line: &mut dyn End) -> io::Result<()> {
+fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End) -> io::Result<()> {
     let start = Instant::now();
-    let (mut inward, mut outward) = (Pace::new(baud), Pace::new(baud));
+    let (mut inward, mut outward) = (Pace::new(wire.baud), Pace::new(wire.baud));
+    let mut trouble = wire.trouble.draw();
     let mut without_power = None;
+    let mut next_cut = trouble.power_cut();
     let mut buffer = [0; 4096];
     while !end.load(Ordering::Relaxed) {
         let now = start.elapsed();
         let read = line.read(&mut buffer)?;
-        inward.push(now, &buffer[..read]);
-        let out = {
+        let mut came = buffer[..read].to_vec();
+        trouble.damage(&mut came);
+        inward.push(now, &came);
+        let mut out = {
             let mut board = lock(board);
             board.receive(now, &inward.take(now));
             if board.has_power() {
                 without_power = None;
+                if let Some(operations) = next_cut.take() {
+                    board.cut_power_in(operations);
+                }
             } else if now.saturating_sub(*without_power.get_or_insert(now)) >= POWER_BACK {
+                next_cut = trouble.power_cut();
                 board.power_on(now);
             }
             board.take_output(now)
         };
+        trouble.damage(&mut out);
         outward.push(now, &out);
         line.write(&outward.take(now))?;
         if read == 0 {

@@ -45,6 +45,12 @@ impl Identity {
         }
     }
 
+    /// It was provisioned before, with these keys and this certificate.
+    pub(super) fn provision(&mut self, identity: P256Key, kem: KemSecret, certificate: Vec<u8>) {
+        self.keys = Some(Keys { identity, kem });
+        self.certificate = Some(certificate);
+    }
+
     /// What was only in memory is gone.
     pub(super) fn power_off(&mut self) {
         self.writing.clear();
@@ -133,14 +139,15 @@ impl Identity {
         Ok(Body::new().with("off", self.writing.len() as u64))
     }
 
+    /// Signs for whoever asks with a nonce of 32 bytes.
     pub(super) fn prove(&self, nonce: &[u8]) -> Result<Body, u64> {
+        let nonce: &[u8; 32] = nonce.try_into().map_err(|_| result::INVALID)?;
         let (Some(keys), Some(certificate)) = (&self.keys, &self.certificate) else {
             return Err(result::BAD_STATE);
         };
         let certificate = sha256(certificate);
-        let message =
-            [&b"fleetseal-bench-proof/1"[..], nonce, certificate.as_bytes(), self.serial.as_bytes()];
-        let signature = keys.identity.sign(&message.concat()).map_err(|_| result::UNKNOWN)?;
+        let message = envelope::receipt::proof_message(nonce, &certificate, &self.serial);
+        let signature = keys.identity.sign(&message).map_err(|_| result::UNKNOWN)?;
         Ok(Body::new().with("sig", &signature[..]))
     }
 

@@ -1,5 +1,6 @@
 use std::{collections::VecDeque, time::Duration};
 
+use envelope::{KemSecret, P256Key};
 use model::Digest;
 use protocol::smp::{Deframer, Message};
 
@@ -92,6 +93,13 @@ impl Board {
             dropped: 0,
             profile,
         }
+    }
+
+    /// The same board after it was provisioned with these keys and this certificate.
+    #[must_use]
+    pub fn provisioned(mut self, identity: P256Key, kem: KemSecret, certificate: Vec<u8>) -> Self {
+        self.identity.provision(identity, kem, certificate);
+        self
     }
 
     /// Gives it power, if it has none.

@@ -12,12 +12,14 @@ mod machine;
 mod profile;
 mod server;
 mod slots;
+mod trouble;
 
-pub use attach::{Attached, attach_pty, attach_tcp};
+pub use attach::{Attached, Wire, attach_pty, attach_tcp};
 pub use firmware::Firmware;
 pub use flash::FlashTiming;
 pub use machine::{Board, Running};
 pub use profile::{Buffers, Profile};
+pub use trouble::Trouble;
 
 #[cfg(test)]
 mod tests;
