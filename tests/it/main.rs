@@ -1,5 +1,6 @@
 //! The real programs, `fleetseal` and `fleetseal-agent`, as processes on loopback.
 
+mod bench;
 mod by_hand;
 mod ceremony;
 mod crash;

@@ -2,14 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, sync::Mutex};
 
-use envelope::{Ed25519Key, Signer as _};
-pub use sim::board::{Trouble, Wire};
-use sim::board::{Attached, Board, Firmware, Profile, attach_pty, attach_tcp};
-
-use model::Version;
+use agent::{Blob, Storage as _};
+use envelope::{Ed25519Key, KemSecret, P256Key, Signer as _};
+use model::{Component, DeviceId, ModelName, Version};
 use protocol::ErrorCode;
+use sim::board::{Attached, Board, Firmware, Profile, attach_pty, attach_tcp};
+pub use sim::board::{Trouble, Wire};
+use zeroize::Zeroizing;
 
-use crate::{Error, workspace::replace};
+use crate::{App, Error, Simulation, command::DeviceList, dto::ListDevices, workspace::replace};
 
 /// A board as it shall be simulated.
 #[derive(Clone, Debug)]
@@ -32,6 +33,72 @@ pub struct BoardPlan {
     pub provisioning: bool,
     /// The line, and what goes wrong.
     pub wire: Wire,
+    /// The keys and certificate of a device that was enrolled in its stead.
+    pub keys: Option<BoardKeys>,
+}
+
+/// What a board proves by who it is.
+#[derive(Clone)]
+pub struct BoardKeys {
+    identity: Zeroizing<Vec<u8>>,
+    kem: Zeroizing<[u8; 32]>,
+    certificate: Vec<u8>,
+}
+
+impl std::fmt::Debug for BoardKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BoardKeys(<secret>)")
+    }
+}
+
+impl App {
+    /// Enrols a device over the network whose keys the board shall have: its id. A board has no network of
+    /// its own; its station enrols it over its line.
+    ///
+    /// # Errors
+    /// The vault is locked, the role does not allow it, or the device was refused.
+    pub async fn enrol_board(
+        &self,
+        plan: &mut BoardPlan,
+        model: ModelName,
+        component: Component,
+    ) -> Result<DeviceId, Error> {
+        let simulation = Simulation {
+            devices: 1,
+            prefix: plan.serial.clone(),
+            model: model.clone(),
+            hardware_revision: "1".parse().expect("a constant revision parses"),
+            component,
+            installer: "mcuboot".parse().expect("a constant name parses"),
+            version: plan.version.clone(),
+            per_second: 1.0,
+            faults: sim::FaultMix::default(),
+            seed: 1,
+        };
+        let devices = self.enrol_simulated(&simulation).await?;
+        let device =
+            devices.first().ok_or_else(|| Error::new(ErrorCode::Internal, "nothing was enrolled"))?;
+        let mut list = ListDevices::default();
+        list.filter.serial_prefix = Some(device.plan().serial.to_string());
+        let page = self.run::<DeviceList>(list).await?;
+        let row = page.rows.into_iter().find(|row| row.serial == device.plan().serial);
+        let row = row.ok_or_else(|| Error::new(ErrorCode::Internal, "the enrolled device is not listed"))?;
+        let read = |blob| match device.storage().read(blob) {
+            Ok(Some(bytes)) => Ok(Zeroizing::new(bytes)),
+            Ok(None) | Err(_) => Err(Error::new(ErrorCode::Internal, "the enrolled device has no keys")),
+        };
+        let kem = read(Blob::KemKey)?;
+        let kem = <[u8; 32]>::try_from(kem.as_slice())
+            .map_err(|source| Error::internal("the enrolled device's key is damaged", source))?;
+        plan.serial = device.plan().serial.to_string();
+        plan.model = model.to_string();
+        plan.keys = Some(BoardKeys {
+            identity: read(Blob::IdentityKey)?,
+            kem: Zeroizing::new(kem),
+            certificate: row.certificate.0,
+        });
+        Ok(row.id)
+    }
 }
 
 /// A board that runs until it is dropped.
@@ -55,7 +122,11 @@ impl BoardPlan {
         profile.provisioning = self.provisioning;
         // Room for the image and the trailer.
         profile.slot_sectors = profile.slot_sectors.max(image.len().div_ceil(4096) + 2);
-        let board = Board::new(profile, &image);
+        let mut board = Board::new(profile, &image);
+        if let Some(keys) = &self.keys {
+            let identity = P256Key::from_pkcs8(&keys.identity)?;
+            board = board.provisioned(identity, KemSecret::from_bytes(&keys.kem)?, keys.certificate.clone());
+        }
         let attached = match self.tcp {
             Some(address) => attach_tcp(board, address, self.wire),
             None => attach_pty(board, self.wire),

@@ -253,6 +253,11 @@ table! { App:
     BenchList "bench.list" Access::Local, BenchPorts => Page<BenchDevice>;
     BenchShow "bench.show" Access::Local, BenchPort => BenchInventory;
     BenchDoctor "bench.doctor" Access::Local, BenchPorts => Page<BenchFinding>;
+    BenchBundle "bench.bundle" OPERATE, MakeBundle => BundleSummary, Consent;
+    BenchOpen "bench.open" Access::Local, BundleFile => BundleSummary;
+    BenchUpdate "bench.update" Access::Local, UpdateDevice => VisitReport, Consent;
+    BenchReceipts "bench.receipts" Access::Local, Nothing => ReceiptQueue;
+    BenchSync "bench.sync" Access::Member, Nothing => ReceiptQueue;
 }
 
 /// Writes the TypeScript of everything that a screen can ask and be told: every type in a file of its

@@ -82,6 +82,10 @@ impl App {
         self.clock.now()
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
     pub(crate) fn workspace(&self) -> &Workspace {
         &self.workspace
     }

@@ -70,7 +70,7 @@ impl App {
         let target = self.planned_target(&trust, &release, request.target.as_ref(), None)?;
         let revoked = self.revoked(&trust).await?;
         let (devices, mut excluded) =
-            self.eligible(request, &target, revoked.as_deref(), &trust.targets).await?;
+            self.eligible(&request.devices, &target, revoked.as_deref(), &trust.targets).await?;
 
         let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))?;
         let policy = Policy {
@@ -190,10 +190,11 @@ impl App {
         })
     }
 
-    /// The devices that may take part, and those that may not, by reason.
-    async fn eligible(
+    /// The devices that may take part, and those that may not, by reason; `only` these, or all of the
+    /// release's model.
+    pub(crate) async fn eligible(
         &self,
-        request: &PlanRollout,
+        only: &[DeviceId],
         target: &PlannedTarget,
         revoked: Option<&RevocationList>,
         targets: &TargetsView,
@@ -208,7 +209,7 @@ impl App {
             let page: Page<DeviceRow> =
                 session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
             for row in page.rows {
-                if !request.devices.is_empty() && !request.devices.contains(&row.id) {
+                if !only.is_empty() && !only.contains(&row.id) {
                     continue;
                 }
                 match self.judge(&row, target, targets).await? {

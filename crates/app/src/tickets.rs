@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, num::NonZero, sync::Arc, thread, time::SystemTime};
 
 use envelope::{
-    Action, ContentKey, Installation, Issued, SealedPayload, Statement, SystemRandom, Target, Ticket, sha256,
-    ticket::issue_many,
+    Action, ContentKey, Installation, Issued, KemPublicKey, SealedPayload, Statement, SystemRandom, Target,
+    Ticket, sha256, ticket::issue_many,
 };
 use model::{DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
 use protocol::{
@@ -31,21 +31,31 @@ const PAGE: u32 = 500;
 
 /// When the tickets of one phase count.
 #[derive(Clone, Copy)]
-struct Times {
-    issued_at: UnixTime,
-    not_before: UnixTime,
-    not_after: UnixTime,
+pub(crate) struct Times {
+    pub(crate) issued_at: UnixTime,
+    pub(crate) not_before: UnixTime,
+    pub(crate) not_after: UnixTime,
+}
+
+/// The bench that opens tickets in the devices' stead.
+#[derive(Clone, Copy)]
+pub(crate) struct Deputy {
+    pub(crate) kem: KemPublicKey,
+    /// The devices cannot prove who they are.
+    pub(crate) unproven: bool,
 }
 
 /// One phase's share of the work.
 #[derive(Clone)]
-struct Order {
-    rollout: RolloutId,
-    phase: u32,
-    target: PlannedTarget,
+pub(crate) struct Order {
+    pub(crate) rollout: RolloutId,
+    pub(crate) phase: u32,
+    pub(crate) target: PlannedTarget,
     /// None for a hold.
-    key: Option<Arc<ContentKey>>,
-    times: Times,
+    pub(crate) key: Option<Arc<ContentKey>>,
+    pub(crate) times: Times,
+    /// None where devices open their tickets themselves.
+    pub(crate) deputy: Option<Deputy>,
 }
 
 impl App {
@@ -80,7 +90,8 @@ impl App {
             rest = others;
             let times = self.times(*not_before, request.ticket_life, &planned.target)?;
             let (target, key) = (planned.target.clone(), Some(Arc::clone(&key)));
-            self.issue(&vault, Order { rollout: id, phase, target, key, times }, members).await?;
+            self.issue(&vault, Order { rollout: id, phase, target, key, times, deputy: None }, members)
+                .await?;
         }
         session.client.post(&path::step(id), &RolloutStep::Start).await
     }
@@ -132,7 +143,8 @@ impl App {
             let earliest = detail.phases.get(phase as usize).map_or(self.now(), |phase| phase.not_before);
             let not_before = if install { earliest } else { self.now() };
             let times = self.times(not_before.max(self.now()), Seconds::days(7), &target)?;
-            let order = Order { rollout, phase, target: target.clone(), key: key.clone(), times };
+            let order =
+                Order { rollout, phase, target: target.clone(), key: key.clone(), times, deputy: None };
             tickets += self.issue(&vault, order, &devices).await?;
         }
         Ok(RenewedTickets { tickets })
@@ -154,7 +166,11 @@ impl App {
     }
 
     /// The release's content key, as this vault's KEM key opens it.
-    fn content_key(&self, vault: &Vault, target: &PlannedTarget) -> Result<Arc<ContentKey>, Error> {
+    pub(crate) fn content_key(
+        &self,
+        vault: &Vault,
+        target: &PlannedTarget,
+    ) -> Result<Arc<ContentKey>, Error> {
         let key = vault.key(KeyRole::Kem)?;
         let intent =
             vault.intent("rollout.open_key", target.name.as_str(), "to put it into tickets", self.now());
@@ -178,35 +194,12 @@ impl App {
     /// Signs, seals and hands over one ticket for each device. How many the backend took.
     async fn issue(&self, vault: &Vault, order: Order, devices: &[Eligible]) -> Result<u32, Error> {
         let session = self.session().await?;
-        let key = vault.key(KeyRole::Ticket)?.id;
         let to = path::deployments(order.rollout);
         let mut taken = 0;
         for batch in devices.chunks(BATCH) {
-            let reason = format!("{} tickets of phase {}", batch.len(), order.phase + 1);
-            let action = if order.key.is_some() { "rollout.sign" } else { "rollout.hold" };
-            let intent = vault.intent(action, &order.rollout.to_string(), &reason, self.now());
-            let plan = sha256(
-                &serde_json::to_vec(&batch.iter().map(|device| device.device).collect::<Vec<_>>())
-                    .unwrap_or_default(),
-            );
-            // Each ticket takes two signatures: its own and its label's.
-            let signer = vault.batch(key, &intent, plan, 2 * batch.len() as u64)?;
-            let (order, devices) = (order.clone(), batch.to_vec());
-            let fleet = session.membership.fleet;
-            let deployments = blocking(move || {
-                let tickets = devices
-                    .iter()
-                    .map(|device| Ok(Ticket::new(statement(fleet, &order, device), order.key.clone())?))
-                    .collect::<Result<Vec<_>, Error>>()?;
-                let issued = issue_on_all_cores(&tickets, &signer, &devices)?;
-                signer.finish()?;
-                Ok(devices
-                    .iter()
-                    .zip(issued)
-                    .map(|(device, issued)| deployment(device, issued, order.phase))
-                    .collect())
-            })
-            .await?;
+            let issued = self.sign_tickets(vault, &order, batch).await?;
+            let pairs = batch.iter().zip(issued);
+            let deployments = pairs.map(|(device, issued)| deployment(device, issued, order.phase)).collect();
             let added: AddedDeployments = session.client.post(&to, &AddDeployments { deployments }).await?;
             taken += added.added + added.renewed;
             for excluded in added.excluded {
@@ -214,6 +207,37 @@ impl App {
             }
         }
         Ok(taken)
+    }
+
+    /// Signs and seals one ticket for each device.
+    pub(crate) async fn sign_tickets(
+        &self,
+        vault: &Vault,
+        order: &Order,
+        devices: &[Eligible],
+    ) -> Result<Vec<Issued>, Error> {
+        let fleet = self.session().await?.membership.fleet;
+        let key = vault.key(KeyRole::Ticket)?.id;
+        let reason = format!("{} tickets of phase {}", devices.len(), order.phase + 1);
+        let action = if order.key.is_some() { "rollout.sign" } else { "rollout.hold" };
+        let intent = vault.intent(action, &order.rollout.to_string(), &reason, self.now());
+        let ids: Vec<_> = devices.iter().map(|device| device.device).collect();
+        let plan = sha256(&serde_json::to_vec(&ids).unwrap_or_default());
+        // Each ticket takes two signatures: its own and its label's.
+        let signer = vault.batch(key, &intent, plan, 2 * devices.len() as u64)?;
+        let (order, devices) = (order.clone(), devices.to_vec());
+        blocking(move || {
+            let tickets = devices
+                .iter()
+                .map(|device| Ok(Ticket::new(statement(fleet, &order, device), order.key.clone())?))
+                .collect::<Result<Vec<_>, Error>>()?;
+            let deputy = order.deputy.map(|deputy| deputy.kem);
+            let recipients: Vec<_> = devices.iter().map(|device| deputy.unwrap_or(device.kem)).collect();
+            let issued = issue_on_all_cores(&tickets, &signer, &recipients)?;
+            signer.finish()?;
+            Ok(issued)
+        })
+        .await
     }
 }
 
@@ -240,13 +264,13 @@ fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Stateme
                 length: target.ciphertext_bytes,
                 segment_list: target.record.segment_list,
             },
-            deputy: None,
+            deputy: order.deputy.map(|deputy| deputy.kem.id()),
         })),
     };
     Statement {
         fleet,
         device: device.device,
-        identity: Some(device.identity),
+        identity: order.deputy.is_none_or(|deputy| !deputy.unproven).then_some(device.identity),
         rollout: *rollout,
         component: custom.component.clone(),
         seq: seq(times.issued_at, device.seq, target.targets_expire),
@@ -258,7 +282,7 @@ fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Stateme
 }
 
 /// Refuses a clock beyond the metadata that tickets rest on.
-fn in_force(now: UnixTime, expires: UnixTime) -> Result<(), Error> {
+pub(crate) fn in_force(now: UnixTime, expires: UnixTime) -> Result<(), Error> {
     if now < expires {
         return Ok(());
     }
@@ -279,9 +303,8 @@ fn seq(now: UnixTime, last: u64, bound: UnixTime) -> u64 {
 fn issue_on_all_cores(
     tickets: &[Ticket],
     signer: &(dyn envelope::Signer + '_),
-    devices: &[Eligible],
+    recipients: &[KemPublicKey],
 ) -> Result<Vec<Issued>, Error> {
-    let recipients: Vec<_> = devices.iter().map(|device| device.kem).collect();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let share = tickets.len().div_ceil(cores).max(1);
     thread::scope(|scope| {

@@ -108,7 +108,7 @@ impl App {
     }
 
     /// Two copies in turn, so that one is always whole.
-    fn keep_state(&self, state: &TrustedState) -> Result<(), Error> {
+    pub(crate) fn keep_state(&self, state: &TrustedState) -> Result<(), Error> {
         let name = if state.generation().is_multiple_of(2) { "metadata.a" } else { "metadata.b" };
         replace(&self.workspace().file(name), &state.to_bytes())
     }

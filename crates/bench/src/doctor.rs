@@ -115,14 +115,14 @@ impl Doctor {
             what,
             next: next.to_owned(),
         };
-        match rustix::fs::access(
-            self.path(port),
-            rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK,
-        ) {
+        match rustix::fs::access(self.path(port), rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+        {
             Ok(()) => fine(Topic::Permission, &format!("{port} may be opened")),
-            Err(error) if error == rustix::io::Errno::NOENT => {
-                found(Severity::Problem, format!("{port} is not there"), "plug the device in, or name another port")
-            }
+            Err(error) if error == rustix::io::Errno::NOENT => found(
+                Severity::Problem,
+                format!("{port} is not there"),
+                "plug the device in, or name another port",
+            ),
             Err(error) => found(
                 Severity::Problem,
                 format!("{port} may not be opened: {}", io::Error::from(error)),
@@ -137,9 +137,11 @@ impl Doctor {
         let own = std::process::id().to_string();
         let holder = self.processes().find(|process| {
             process.file_name().is_some_and(|name| name.to_string_lossy() != own)
-                && fs::read_dir(process.join("fd")).into_iter().flatten().flatten().any(|descriptor| {
-                    fs::read_link(descriptor.path()).is_ok_and(|open| open == target)
-                })
+                && fs::read_dir(process.join("fd"))
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|open| open == target))
         })?;
         let name = fs::read_to_string(holder.join("comm")).unwrap_or_default();
         let number = holder.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -224,10 +226,12 @@ mod tests {
         let root = system();
         let port = fs::canonicalize(root.path().join("dev/ttyACM0")).unwrap();
         symlink(port, root.path().join("proc/77/fd/3")).unwrap();
-        let found =
-            Doctor::at(root.path()).look(&["/dev/ttyACM0".to_owned(), "/dev/ttyUSB9".to_owned()]);
+        let found = Doctor::at(root.path()).look(&["/dev/ttyACM0".to_owned(), "/dev/ttyUSB9".to_owned()]);
         let busy = found.iter().find(|finding| finding.topic == Topic::Busy).unwrap();
-        assert_eq!((busy.severity, busy.next.as_str()), (Severity::Problem, "close `minicom`, then try again"));
+        assert_eq!(
+            (busy.severity, busy.next.as_str()),
+            (Severity::Problem, "close `minicom`, then try again")
+        );
         let missing = found.iter().find(|finding| finding.what == "/dev/ttyUSB9 is not there").unwrap();
         assert_eq!(missing.severity, Severity::Problem);
         assert!(found.iter().all(|f| (f.severity == Severity::Fine) == f.next.is_empty()), "{found:?}");

@@ -3,7 +3,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{audit, bench, demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault};
+use crate::{
+    audit, bench, demo, desk, device, fleet, link, model, release, request, rollout, serve, sim, vault,
+};
 
 /// Secure updates for industrial devices.
 ///
@@ -74,7 +76,7 @@ pub(crate) enum Area {
     /// The whole story on this machine, from founding a fleet to a confirmed update
     Demo(demo::Options),
     /// Simulated devices against a backend
-    Sim(sim::Options),
+    Sim(Box<sim::Options>),
     /// Write shell completions
     Completions {
         /// For which shell

@@ -1,11 +1,22 @@
+use std::path::PathBuf;
+
 use app::{
     Error,
-    command::{BenchDoctor, BenchList, BenchShow},
-    dto::{BenchPort, BenchPorts, BenchSeverity},
+    command::{
+        BenchBundle, BenchDoctor, BenchList, BenchOpen, BenchReceipts, BenchShow, BenchSync, BenchUpdate,
+    },
+    dto::{
+        BenchPort, BenchPorts, BenchSeverity, BundleFile, BundleSummary, MakeBundle, Nothing, ReceiptQueue,
+        ReceiptState, UpdateDevice, VisitReport,
+    },
+    model::{DeviceId, PersonName, ReleaseId, Seconds, Serial, TargetName},
 };
 use clap::{Args, Subcommand};
 
-use crate::{Session, output::table};
+use crate::{
+    Session,
+    output::{bytes, table},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -20,6 +31,49 @@ pub(crate) enum Verb {
         #[command(flatten)]
         line: Line,
     },
+    /// Bring a device to run what a bundle has for it, confirmed; also without a network
+    Update {
+        #[command(flatten)]
+        line: Line,
+        /// The offline bundle
+        #[arg(long, value_name = "FILE")]
+        bundle: PathBuf,
+        /// Its serial number, where it does not say it itself
+        #[arg(long)]
+        serial: Option<Serial>,
+    },
+    /// Make an offline bundle of a release for these devices
+    Bundle {
+        /// The release
+        release: ReleaseId,
+        /// Which of its artifacts, if it has several
+        #[arg(long)]
+        target: Option<TargetName>,
+        /// A device that it is for; once for each
+        #[arg(long = "device", required = true)]
+        devices: Vec<DeviceId>,
+        /// The technician whose bench opens the tickets in the devices' stead [default: devices do]
+        #[arg(long, value_name = "NAME")]
+        bench: Option<PersonName>,
+        /// The devices cannot prove who they are: the bench goes by their serial numbers alone
+        #[arg(long, requires = "bench")]
+        unproven: bool,
+        /// How many days it counts, at most 30
+        #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u64).range(1..=30))]
+        days: u64,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Verify an offline bundle and show for whom it is
+    Open {
+        /// Its file
+        bundle: PathBuf,
+    },
+    /// How many receipts wait to be brought home
+    Receipts,
+    /// Bring receipts home to the backend
+    Sync,
     /// What stands in the way: permissions, other programs, missing rules
     Doctor {
         /// These ports [default: all that the system lists]
@@ -73,8 +127,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let shown = app.run::<BenchShow>(line.into()).await?;
             output.result(&shown, || {
                 let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "not said".to_owned());
-                let mut rows =
-                    vec![["slot", "version", "", "hash"].map(str::to_owned).to_vec()];
+                let mut rows = vec![["slot", "version", "", "hash"].map(str::to_owned).to_vec()];
                 rows.extend(shown.slots.iter().map(|slot| {
                     let mut words = Vec::new();
                     words.extend(slot.active.then_some("runs"));
@@ -99,6 +152,45 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                     table(&rows),
                 )
             });
+        }
+        Verb::Update { line, bundle, serial } => {
+            session.unlock().await?;
+            let request = UpdateDevice { line: line.into(), bundle: bundle.display().to_string(), serial };
+            let report = app.run::<BenchUpdate>(request).await?;
+            output.result(&report, || visit(session, &report));
+            if !report.passed {
+                let why = report.why.unwrap_or_default();
+                return Err(Error::new(app::ErrorCode::PreconditionFailed, "the device did not pass")
+                    .detail(why)
+                    .hint("see to it, then run this again; the receipt says what was done"));
+            }
+        }
+        Verb::Bundle { release, target, devices, bench, unproven, days, out } => {
+            session.unlock().await?;
+            let request = MakeBundle {
+                release,
+                target,
+                devices,
+                bench,
+                unproven,
+                life: Seconds::days(days),
+                file: out.display().to_string(),
+            };
+            let summary = app.run::<BenchBundle>(request).await?;
+            output.result(&summary, || opened(&summary));
+        }
+        Verb::Open { bundle } => {
+            let request = BundleFile { file: bundle.display().to_string() };
+            let summary = app.run::<BenchOpen>(request).await?;
+            output.result(&summary, || opened(&summary));
+        }
+        Verb::Receipts => {
+            let queue = app.run::<BenchReceipts>(Nothing {}).await?;
+            output.result(&queue, || receipts(queue));
+        }
+        Verb::Sync => {
+            let queue = app.run::<BenchSync>(Nothing {}).await?;
+            output.result(&queue, || receipts(queue));
         }
         Verb::Doctor { ports } => {
             let page = app.run::<BenchDoctor>(BenchPorts { ports }).await?;
@@ -128,4 +220,59 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::UdevRules => output.result(&app::UDEV_RULES, || app::UDEV_RULES.to_owned()),
     }
     Ok(())
+}
+
+fn visit(session: &Session<'_>, report: &VisitReport) -> String {
+    let verdict = if report.passed {
+        session.output.paint("32;1", "PASS")
+    } else {
+        session.output.paint("31;1", "FAIL")
+    };
+    format!(
+        "{verdict}  {}\n{} -> {}\nmode      {}\nidentity  {}\nreceipt   {}",
+        report.serial,
+        report.before.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
+        report.version,
+        match report.mode.as_str() {
+            "deputy" => "deputy: this bench opened the ticket in the device's stead",
+            _ => "sealed: the device opened its ticket itself",
+        },
+        if report.identity_proven { "proven by the device's key" } else { "not proven" },
+        match report.receipt {
+            ReceiptState::HandedIn => "handed in",
+            ReceiptState::Queued => "waits on this computer: `fleetseal bench sync` brings it home",
+        },
+    )
+}
+
+fn opened(summary: &BundleSummary) -> String {
+    let mut rows = vec![
+        ["serial", "model", "brings", "mode", "identity", "until", "device"].map(str::to_owned).to_vec(),
+    ];
+    rows.extend(summary.devices.iter().map(|ticket| {
+        vec![
+            ticket.serial.to_string(),
+            ticket.model.to_string(),
+            format!("{} {}", ticket.component, ticket.version),
+            if ticket.deputy.is_some() { "deputy" } else { "sealed" }.to_owned(),
+            if ticket.must_prove { "must be proven" } else { "not proven" }.to_owned(),
+            ticket.not_after.to_string(),
+            ticket.device.to_string(),
+        ]
+    }));
+    let revoked = match summary.revoked_at {
+        Some(at) => format!("with the list of revoked keys of {at}"),
+        None => "without a list of revoked keys".to_owned(),
+    };
+    format!(
+        "made {}, counts until {}, {revoked}, payloads {}\n{}",
+        summary.issued_at,
+        summary.expires,
+        bytes(summary.payload_bytes),
+        table(&rows)
+    )
+}
+
+fn receipts(queue: ReceiptQueue) -> String {
+    format!("{} handed in, {} waiting", queue.handed_in, queue.waiting)
 }

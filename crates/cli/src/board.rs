@@ -1,10 +1,13 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use app::{BoardPlan, Error, Trouble, Wire, model::Version};
+use app::{
+    BoardPlan, Error, Trouble, Wire,
+    model::{Component, DeviceId, ModelName, Version},
+};
 use clap::Args;
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::{Session, output::Output};
 
 /// A simulated board for the bench: MCUboot's slots, trial, roll back and recovery, on a pseudo terminal
 /// or a TCP port. Says where it is, and ends with Ctrl-C.
@@ -13,7 +16,7 @@ pub(crate) struct Options {
     /// Its hardware's own number
     #[arg(long, default_value = "SIM-BOARD-1")]
     serial: String,
-    /// Its model
+    /// The model that it says to be
     #[arg(long, default_value = "sim-board")]
     model: String,
     /// What runs on it
@@ -37,6 +40,12 @@ pub(crate) struct Options {
     /// Its application has no provisioning group, so that it cannot prove who it is
     #[arg(long)]
     no_provisioning: bool,
+    /// Enrol it in the fleet first: a device of this model, which gets a serial number of its own
+    #[arg(long, value_name = "MODEL")]
+    enrol: Option<ModelName>,
+    /// The component that its firmware is
+    #[arg(long, default_value = "main")]
+    component: Component,
     /// Draws what goes wrong
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -62,6 +71,8 @@ pub(crate) struct Options {
 struct Listening<'a> {
     port: &'a str,
     serial: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceId>,
 }
 
 /// What it runs at the end.
@@ -71,8 +82,12 @@ struct Ended {
     confirmed: bool,
 }
 
-pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> {
-    let plan = BoardPlan {
+pub(crate) async fn run<'a>(
+    open: impl FnOnce() -> Result<Session<'a>, Error>,
+    output: &Output,
+    options: Options,
+) -> Result<(), Error> {
+    let mut plan = BoardPlan {
         serial: options.serial,
         model: options.model,
         version: options.running,
@@ -90,12 +105,21 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
                 power_cut_within: options.power_cut_within,
             },
         },
+        keys: None,
+    };
+    let device = match options.enrol {
+        Some(model) => {
+            let session = open()?;
+            session.unlock().await?;
+            Some(session.app.enrol_board(&mut plan, model, options.component).await?)
+        }
+        None => None,
     };
     if let Some((version, file)) = &options.image {
         plan.write_image(version, file)?;
     }
     let board = plan.start()?;
-    let listening = Listening { port: board.address(), serial: &plan.serial };
+    let listening = Listening { port: board.address(), serial: &plan.serial, device };
     output.result(&listening, || format!("{} is at {}", listening.serial, listening.port));
     let timer = async {
         match options.seconds {

@@ -63,9 +63,9 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Desk(options) => desk::run(output, options).await,
         Area::Demo(options) => return demo::run(output, options).await,
         Area::Bench(verb) => bench::run(&open()?, verb).await,
-        Area::Sim(options) => match options.what {
-            Some(sim::What::Board(options)) => board::run(output, options).await,
-            None => sim::run(&open()?, options.fleet).await,
+        Area::Sim(options) => match *options {
+            sim::Options { what: Some(sim::What::Board(board)), .. } => board::run(open, output, board).await,
+            sim::Options { what: None, fleet } => sim::run(&open()?, fleet).await,
         },
         Area::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "fleetseal", &mut std::io::stdout());

@@ -15,6 +15,8 @@ import type { BenchFinding } from "./BenchFinding";
 import type { BenchInventory } from "./BenchInventory";
 import type { BenchPort } from "./BenchPort";
 import type { BenchPorts } from "./BenchPorts";
+import type { BundleFile } from "./BundleFile";
+import type { BundleSummary } from "./BundleSummary";
 import type { Ceremony } from "./Ceremony";
 import type { CeremonyName } from "./CeremonyName";
 import type { ChangePassphrase } from "./ChangePassphrase";
@@ -56,6 +58,7 @@ import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
 import type { ListLinks } from "./ListLinks";
 import type { ListTokens } from "./ListTokens";
+import type { MakeBundle } from "./MakeBundle";
 import type { MakeShares } from "./MakeShares";
 import type { MakeToken } from "./MakeToken";
 import type { MeasurePassphrase } from "./MeasurePassphrase";
@@ -70,6 +73,7 @@ import type { Person } from "./Person";
 import type { PlanRollout } from "./PlanRollout";
 import type { Preview } from "./Preview";
 import type { ProposeRelease } from "./ProposeRelease";
+import type { ReceiptQueue } from "./ReceiptQueue";
 import type { Recovered } from "./Recovered";
 import type { ReleaseDetail } from "./ReleaseDetail";
 import type { ReleaseName } from "./ReleaseName";
@@ -103,10 +107,12 @@ import type { TestShares } from "./TestShares";
 import type { TimelineEntry } from "./TimelineEntry";
 import type { TokenList } from "./TokenList";
 import type { TokenName } from "./TokenName";
+import type { UpdateDevice } from "./UpdateDevice";
 import type { VaultSlot } from "./VaultSlot";
 import type { VaultSlotList } from "./VaultSlotList";
 import type { VaultStatus } from "./VaultStatus";
 import type { VerifiedAudit } from "./VerifiedAudit";
+import type { VisitReport } from "./VisitReport";
 import type { Way } from "./Way";
 import type { Why } from "./Why";
 import type { WorkspaceName } from "./WorkspaceName";
@@ -224,6 +230,11 @@ export interface Commands {
   "bench.list": { request: BenchPorts; response: Page<BenchDevice> };
   "bench.show": { request: BenchPort; response: BenchInventory };
   "bench.doctor": { request: BenchPorts; response: Page<BenchFinding> };
+  "bench.bundle": { request: MakeBundle; response: BundleSummary };
+  "bench.open": { request: BundleFile; response: BundleSummary };
+  "bench.update": { request: UpdateDevice; response: VisitReport };
+  "bench.receipts": { request: Nothing; response: ReceiptQueue };
+  "bench.sync": { request: Nothing; response: ReceiptQueue };
 }
 
 /** Commands that are not open to every window. */
@@ -262,4 +273,6 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "rollout.start": "consent",
   "rollout.renew": "consent",
   "rollout.hold": "consent",
+  "bench.bundle": "consent",
+  "bench.update": "consent",
 };

@@ -1,7 +1,7 @@
 //! Everything at once, by seed: never a wrong PASS, never a bricked board, always resumed or clearly
 //! failed.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use bench::visit::{Failure, Interrupted, Notice, Record, Step};
 
@@ -10,8 +10,8 @@ use crate::{
     world::{Event, Line, Random, SimLocator, World, image, lock, place},
 };
 
-/// How many seeds are tried, unless the environment asks for more.
-const RUNS: u64 = 300;
+/// How many seeds are tried, unless the environment asks for others.
+const RUNS: u64 = 10_000;
 
 /// What became of one seed.
 #[derive(Debug)]
@@ -114,7 +114,10 @@ fn judge(seed: u64, world: &crate::world::Shared, done: &Record, swapped: bool) 
 #[test]
 fn whatever_happens_no_verdict_is_wrong_and_no_board_is_lost() {
     let runs = std::env::var("FLEETSEAL_FAULT_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
-    let outcomes: Vec<Outcome> = (0..runs).map(run).collect();
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let share = move |core: u64| (core..runs).step_by(cores as usize).map(run).collect::<Vec<_>>();
+    let threads: Vec<_> = (0..cores).map(|core| thread::spawn(move || share(core))).collect();
+    let outcomes: Vec<Outcome> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     let passed = outcomes.iter().filter(|outcome| outcome.step == Step::Passed).count();
     let resumed =
         outcomes.iter().filter(|outcome| outcome.step == Step::Passed && outcome.interruptions > 0).count();

@@ -3,5 +3,6 @@
 
 mod engine;
 mod faults;
+mod terminals;
 mod visits;
 mod world;
