@@ -3,11 +3,15 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use bench::visit::{Failure, Interrupted, Notice, Record, Step};
+use bench::{
+    Image,
+    visit::{Failure, Interrupted, Notice, Record, Step},
+};
+use sim::board::{Board, Profile};
 
 use crate::{
-    visits::{Memory, board, visit},
-    world::{Event, Line, Random, SimLocator, World, image, lock, place},
+    visits::{Memory, visit},
+    world::{Event, Line, Random, SimLocator, World, image, lock, place, profile},
 };
 
 /// How many seeds are tried, unless the environment asks for others.
@@ -21,7 +25,12 @@ struct Outcome {
     swapped: bool,
 }
 
-fn run(seed: u64) -> Outcome {
+/// A board whose slots are as small as its images allow: there is less to erase.
+fn board(serial: &str, image: &[u8]) -> Board {
+    Board::new(Profile { slot_sectors: 8, ..profile(serial) }, image)
+}
+
+fn run(seed: u64, factory: &[u8], target: &Image) -> Outcome {
     let mut random = Random::new(seed);
     let line = Line {
         baud: [None, Some(115_200), Some(1_000_000)][random.below(3) as usize],
@@ -31,8 +40,7 @@ fn run(seed: u64) -> Outcome {
         repeats: [0, 0, 2, 5][random.below(4) as usize],
         delays: [0, 0, 1, 3][random.below(4) as usize],
     };
-    let target = image((1, 1, 0), 16_000);
-    let world = World::new(vec![board("B-1"), board("B-2")], line, seed);
+    let world = World::new(vec![board("B-1", factory), board("B-2", factory)], line, seed);
     let mut swapped = false;
     let events = (0..random.below(4)).map(|_| {
         let back = Duration::from_millis(200 + random.below(8_000));
@@ -55,7 +63,7 @@ fn run(seed: u64) -> Outcome {
     let mut interruptions = 0;
     let done = loop {
         journal.dies_at = (random.below(3) == 0).then(|| journal.saves + 1 + random.below(4) as u32);
-        match visit(&target).run(record, &mut locator, &mut journal, &mut |_: Notice| {}) {
+        match visit(target).run(record, &mut locator, &mut journal, &mut |_: Notice| {}) {
             Ok(done) => break done,
             Err(Interrupted::Journal(_) | Interrupted::Gone) => {
                 interruptions += 1;
@@ -115,8 +123,15 @@ fn judge(seed: u64, world: &crate::world::Shared, done: &Record, swapped: bool) 
 fn whatever_happens_no_verdict_is_wrong_and_no_board_is_lost() {
     let runs = std::env::var("FLEETSEAL_FAULT_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let share = move |core: u64| (core..runs).step_by(cores as usize).map(run).collect::<Vec<_>>();
-    let threads: Vec<_> = (0..cores).map(|core| thread::spawn(move || share(core))).collect();
+    let (factory, target) = (image((1, 0, 0), 20_000), image((1, 1, 0), 16_000));
+    let share = move |core: u64| {
+        let (factory, target) = (factory.clone(), target.clone());
+        move || {
+            let seeds = (core..runs).step_by(cores as usize);
+            seeds.map(|seed| run(seed, factory.as_bytes(), &target)).collect::<Vec<_>>()
+        }
+    };
+    let threads: Vec<_> = (0..cores).map(|core| thread::spawn(share(core))).collect();
     let outcomes: Vec<Outcome> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
     let passed = outcomes.iter().filter(|outcome| outcome.step == Step::Passed).count();
     let resumed =

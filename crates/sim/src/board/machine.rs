@@ -5,7 +5,6 @@ use model::Digest;
 use protocol::smp::{Deframer, Message};
 
 use super::{
-    firmware::Firmware,
     flash::PowerCut,
     identity::Identity,
     profile::{Buffers, Profile},
@@ -287,9 +286,7 @@ impl Board {
             let noise = b"*** Booting Zephyr OS v4.4.0 ***\r\n[00:00:00.010] <inf> app: up\r\n\x06\x1b[0m";
             self.outbox.push_back((now, noise.to_vec()));
         }
-        let crashes =
-            self.slots.image(Slot::Primary).is_some_and(|i| i.payload.starts_with(Firmware::CRASHES));
-        if crashes {
+        if self.slots.image(Slot::Primary).is_some_and(|image| image.crashes) {
             self.reboot_at = Some(now + WATCHDOG);
         }
     }

@@ -1,7 +1,10 @@
 use envelope::{PublicKey, container::McubootImage};
 use model::{Digest, SecurityCounter};
 
-use super::flash::{Flash, FlashTiming, PowerCut, SECTOR_BYTES};
+use super::{
+    firmware::Firmware,
+    flash::{Flash, FlashTiming, PowerCut, SECTOR_BYTES},
+};
 
 /// Two slots and what MCUboot keeps beside them: a trailer in each slot's last sector, a scratch sector
 /// and a journal of the swap under way.
@@ -38,7 +41,8 @@ pub(super) struct Image {
     pub(super) version: String,
     pub(super) hash: Digest,
     pub(super) counter: SecurityCounter,
-    pub(super) payload: Vec<u8>,
+    /// Its program dies as soon as it runs.
+    pub(super) crashes: bool,
     /// Header, image and records, in bytes.
     pub(super) bytes: usize,
 }
@@ -65,12 +69,12 @@ impl Slots {
         let bytes = self.flash.read(self.start(slot)..self.trailer(slot));
         let image = McubootImage::parse(bytes).ok()?;
         let header = usize::from(image.header_bytes());
-        let payload = bytes.get(header..header + usize::try_from(image.image_bytes()).ok()?)?.to_vec();
+        let payload = bytes.get(header..header + usize::try_from(image.image_bytes()).ok()?)?;
         Some(Image {
             version: image.version().to_string().replace('+', "."),
             hash: Digest::new(image.digest().bytes.try_into().ok()?),
             counter: image.security_counter().unwrap_or_default(),
-            payload,
+            crashes: payload.starts_with(Firmware::CRASHES),
             bytes: bytes.len() - image.trailing_bytes(),
         })
     }
