@@ -40,7 +40,7 @@ pub struct Simulation {
 }
 
 impl App {
-    /// Enrols the devices and runs them until `shutdown`; tells `watch` every second.
+    /// Enrols the devices, gives the vault back, and runs them until `shutdown`; tells `watch` every second.
     ///
     /// # Errors
     /// The vault is locked, the role does not allow it, or a device was refused.
@@ -51,6 +51,8 @@ impl App {
         watch: &(dyn Fn(&Tally) + Send + Sync),
     ) -> Result<Report, Error> {
         let devices = self.enrol_simulated(simulation).await?;
+        // Whoever rolls out to them needs it.
+        self.close_vault();
         let fleet = Fleet::start(devices, Arrivals { per_second: simulation.per_second });
         let tally = fleet.tally();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
