@@ -32,10 +32,16 @@ fn a_technician_without_a_network_updates_a_board_and_the_receipt_comes_home() {
     let log = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
     let all = format!("{}\n{}\n{}{}", answer.stdout, answer.stderr, log("backend.log"), log("board.log"));
     assert_eq!(answer.code, Some(0), "{all}");
-    // Offline it waits; what is replayed, altered or for another bench is refused, each by its code.
-    for said in
-        ["0 handed in, 1 waiting", "1 handed in, 0 waiting", "(refused)", "(invalid_object)", "(untrusted)"]
-    {
+    // Offline it waits; what is altered, for another bench, sealed, false or replayed is refused.
+    for said in [
+        "the bundle's payload is not what was signed",
+        "the bundle was made for another bench",
+        "mode: sealed",
+        "P4-000000 does not prove who it is",
+        "the ticket was carried out before",
+        "0 handed in, 1 waiting",
+        "1 handed in, 0 waiting",
+    ] {
         let told = answer.stdout.contains(said) || answer.stderr.contains(said);
         assert!(told, "nobody said `{said}`\n{all}");
     }

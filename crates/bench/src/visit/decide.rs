@@ -22,7 +22,9 @@ pub(super) enum Next {
 /// So often an image is sent before the visit has failed.
 const MAX_TRANSFERS: u32 = 6;
 /// So often it boots on trial: a power cut takes a trial back, too.
-const MAX_TRIALS: u32 = 3;
+pub(super) const MAX_TRIALS: u32 = 3;
+/// So often the image is to stay.
+pub(super) const MAX_CONFIRMS: u32 = 3;
 /// So often the device is booted for another reason.
 const MAX_REBOOTS: u32 = 6;
 
@@ -62,7 +64,11 @@ fn in_application(inventory: &Inventory, image: &Image, record: &Record) -> Next
         return Next::Fail(Failure::NoSlots);
     };
     if active.hash == Some(image.hash()) {
-        return if active.confirmed { Next::Pass } else { Next::Confirm };
+        return match (active.confirmed, record.confirms >= MAX_CONFIRMS) {
+            (true, _) => Next::Pass,
+            (false, false) => Next::Confirm,
+            (false, true) => Next::Fail(Failure::Unconfirmed),
+        };
     }
     let other = inventory.slots.iter().filter(ours).find(|slot| !slot.active);
     let Some(other) = other.filter(|other| other.hash == Some(image.hash())) else {

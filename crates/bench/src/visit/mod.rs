@@ -218,8 +218,12 @@ impl Visit<'_> {
                 Next::Activate => {
                     record.trials += 1;
                     enter(Step::Activating, record, journal, notify)?;
-                    if let Err(error) = driver.activate(self.image) {
-                        return refused(error).map(|f| Outcome::Verdict(Step::Failed(f)));
+                    // What was refused may have been over by then: a power cut takes a slot's image, too.
+                    match driver.activate(self.image) {
+                        Err(error) if !error.is_refusal() || record.trials >= decide::MAX_TRIALS => {
+                            return refused(error).map(|f| Outcome::Verdict(Step::Failed(f)));
+                        }
+                        Ok(()) | Err(_) => {}
                     }
                 }
                 next @ (Next::BootTrial | Next::Boot) => {
@@ -236,8 +240,12 @@ impl Visit<'_> {
                 }
                 Next::Confirm => {
                     enter(Step::Confirming, record, journal, notify)?;
-                    if let Err(error) = driver.confirm(self.image) {
-                        return refused(error).map(|f| Outcome::Verdict(Step::Failed(f)));
+                    match driver.confirm(self.image) {
+                        Err(error) if !error.is_refusal() || record.confirms + 1 >= decide::MAX_CONFIRMS => {
+                            return refused(error).map(|f| Outcome::Verdict(Step::Failed(f)));
+                        }
+                        // Whether it stays, the device says when it is asked what it has.
+                        Ok(()) | Err(_) => record.confirms += 1,
                     }
                 }
             }

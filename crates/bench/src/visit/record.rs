@@ -31,6 +31,9 @@ pub struct Record {
     pub reboots: u32,
     /// How often it was booted in all.
     pub boots: u32,
+    /// How often the device said that the image stays, or refused to say so.
+    #[serde(default)]
+    pub confirms: u32,
 }
 
 /// What is being done with a device.
@@ -79,6 +82,9 @@ pub enum Failure {
     /// The image ran on trial and was taken back.
     #[error("the device went back to what it ran before: the new image did not stay up")]
     RolledBack,
+    /// The device says that the image stays, and it does not.
+    #[error("the device says that it confirmed the image, and did not: it goes back at its next reset")]
+    Unconfirmed,
     /// The device waits in its recovery and this visit may not write there.
     #[error("the device is in recovery: its application is dead")]
     InRecovery,
@@ -116,6 +122,7 @@ impl Record {
             trials: 0,
             reboots: 0,
             boots: 0,
+            confirms: 0,
         }
     }
 }

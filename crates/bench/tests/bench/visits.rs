@@ -114,6 +114,20 @@ fn an_image_that_the_bootloader_does_not_trust_ends_in_a_clear_refusal() {
 }
 
 #[test]
+fn a_device_that_says_it_confirmed_and_did_not_is_asked_three_times_and_fails() {
+    let image = image((1, 1, 0), 16_000);
+    let liar = Profile { confirms: false, ..profile("B-1") };
+    let board = Board::new(liar, crate::world::image((1, 0, 0), 20_000).as_bytes());
+    let world = World::new(vec![board], Line::default(), 1);
+    let mut journal = Memory::default();
+    let mut locator = SimLocator(std::sync::Arc::clone(&world));
+    let done = visit(&image).run(record(&image), &mut locator, &mut journal, &mut |_| {}).unwrap();
+    assert_eq!((done.step, done.confirms), (Step::Failed(Failure::Unconfirmed), 3));
+    // Transfer, activation, boot, three confirmations and the verdict: no more than that is kept.
+    assert_eq!(journal.saves, 7);
+}
+
+#[test]
 fn a_lower_security_counter_ends_in_a_clear_refusal() {
     let newer = Board::new(profile("B-1"), image((1, 5, 0), 20_000).as_bytes());
     let (step, world) = verdict(newer, &image((1, 4, 0), 20_000));

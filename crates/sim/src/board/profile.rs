@@ -36,6 +36,8 @@ pub struct Profile {
     pub no_downgrade: bool,
     /// Whether its application has the provisioning group.
     pub provisioning: bool,
+    /// Whether its application does what it says when it confirms its image.
+    pub confirms: bool,
     /// The key that its bootloader trusts.
     pub key: PublicKey,
 }
@@ -67,6 +69,7 @@ impl Profile {
             recovery: true,
             no_downgrade: true,
             provisioning: true,
+            confirms: true,
             key,
         }
     }

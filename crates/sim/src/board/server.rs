@@ -128,7 +128,7 @@ impl Server {
                 Some(_) => Err(Refusal::General(result::INVALID)),
                 None => Ok(Body::new().with("bootloader", "MCUboot")),
             },
-            (group::IMAGE, group::image::STATE, true) => select(body, slots),
+            (group::IMAGE, group::image::STATE, true) => select(body, profile, slots),
             (group::IMAGE, group::image::ERASE, true) => self.erase(slots),
             (group::SETTINGS, _, true) if identity.is_locked() => Err(Refusal::General(result::DENIED)),
             (group::SETTINGS, command, _) => self.setting(command, write, body),
@@ -183,7 +183,8 @@ impl Server {
                 return Ok(Body::new().with("off", offset as u64));
             }
         }
-        let upload = self.upload.as_mut().ok_or(Refusal::General(result::BAD_STATE))?;
+        // As Zephyr and MCUboot do: after a reset the beginning is what they want.
+        let Some(upload) = &mut self.upload else { return Ok(Body::new().with("off", 0_u64)) };
         if offset != upload.offset as u64 {
             // Not what was expected: the answer says what is.
             return Ok(Body::new().with("off", upload.offset as u64));
@@ -333,7 +334,7 @@ fn echo(body: &Body) -> Result<Body, Refusal> {
     body.text("d").map(|text| Body::new().with("r", text)).ok_or(Refusal::General(result::INVALID))
 }
 
-fn select(body: &Body, slots: &mut Slots) -> Result<Body, Refusal> {
+fn select(body: &Body, profile: &Profile, slots: &mut Slots) -> Result<Body, Refusal> {
     let confirm = body.flag("confirm").unwrap_or_default();
     let active = slots.image(Slot::Primary).map(|image| image.hash);
     let hash = match body.bytes("hash") {
@@ -348,7 +349,9 @@ fn select(body: &Body, slots: &mut Slots) -> Result<Body, Refusal> {
         if !confirm {
             return Err(Refusal::Group(image_result::SETTING_TEST_TO_ACTIVE_DENIED));
         }
-        slots.confirm()?;
+        if profile.confirms {
+            slots.confirm()?;
+        }
         return Ok(states(slots));
     }
     let waiting = slots.image(Slot::Secondary).map(|image| image.hash);
