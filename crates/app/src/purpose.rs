@@ -133,7 +133,7 @@ mod tests {
         let of = |next: &[_]| purpose_of(&asked(&now, next));
         let all = [trust.clone(), old.clone(), new.clone()];
         assert_eq!(of(&all).unwrap(), Purpose::Release { release: MINE });
-        assert_eq!(of(&[trust.clone()]).unwrap(), Purpose::Withdrawal { release: OTHER });
+        assert_eq!(of(std::slice::from_ref(&trust)).unwrap(), Purpose::Withdrawal { release: OTHER });
         assert_eq!(of(&now).unwrap(), Purpose::Trust);
         assert_eq!(of(&[(TRUST_KEYS_TARGET, keys(2)), old.clone()]).unwrap(), Purpose::Trust);
 
@@ -159,7 +159,7 @@ mod tests {
     fn whoever_means_to_sign_a_release_signs_nothing_else_whatever_the_backend_calls_it() {
         let trust = (TRUST_KEYS_TARGET, keys(1));
         let new = ("b", artifact(MINE, "1.1.0"));
-        let release = asked(&[trust.clone()], &[trust.clone(), new]);
+        let release = asked(std::slice::from_ref(&trust), &[trust.clone(), new]);
         let other_keys = asked(&[trust], &[(TRUST_KEYS_TARGET, keys(2))]);
         let mine = Purpose::Release { release: MINE };
         let refused = |purpose, meant, checked| {
