@@ -3,6 +3,7 @@
 
 mod engine;
 mod faults;
+mod speed;
 mod terminals;
 mod visits;
 mod world;
