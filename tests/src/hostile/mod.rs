@@ -9,7 +9,9 @@ mod fleet;
 mod seeds;
 
 use envelope::{
-    Errand, Link, Ticket, cbor,
+    Errand, Link, Ticket,
+    bundle::Bundle,
+    cbor,
     otap::{Header, Layout, Opener, SEGMENT_LEN, Sealing, SegmentList},
     request::{Request, RequestSignature},
     sha256,
@@ -27,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("bundle", bundle),
     ("cbor", cbor),
     ("csr", csr),
     ("link", link),
@@ -36,6 +39,24 @@ pub const TARGETS: &[Target] = &[
     ("tuf", tuf),
     ("vault", vault),
 ];
+
+/// The beginning of an offline bundle, as it comes on a stick: its head, its index, and the map within.
+pub fn bundle(input: &[u8]) -> bool {
+    let fleet = Fleet::get();
+    let headed = input.first_chunk().is_some_and(|head| Bundle::index_length(head).is_ok());
+    let signed = fleet::sign1(&fleet.ticket_key, input);
+    let accepted = Bundle::peek(&signed);
+    if let Ok(index) = &accepted {
+        let again = index.sign(&fleet.ticket_key).expect("what was read can be written");
+        let again = &again[Bundle::HEAD..];
+        assert!(again == signed || again.len() < signed.len(), "one meaning has two encodings");
+        let nothing: Vec<Vec<u8>> = index.small().map(|_| Vec::new()).collect();
+        let mut state = fleet.state.clone();
+        let opened = Bundle::open(&signed, &nothing, fleet.me.fleet, &mut state, 0, NOW);
+        assert!(opened.is_err(), "a bundle opens without what it names");
+    }
+    headed || accepted.is_ok() || Bundle::peek(input).is_ok()
+}
 
 /// Strict CBOR: what is taken, another reader takes, too, to the last byte.
 pub fn cbor(input: &[u8]) -> bool {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use envelope::{
     Action, Ed25519Key, Installation, Link, P256Key, PublicKey, SealedPayload, Signer as _, Statement,
     SystemRandom, Target, Ticket,
+    bundle::{Bundle, Part, PartKind},
     otap::{Header, Sealing},
     request::{Given, Request, RequestSignature},
     sha256,
@@ -97,11 +98,28 @@ pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let [root_request, targets_request] = requests.map(|request| request.encode().expect("it is short"));
     let next = file(next, &fleet.root_key);
 
+    let kinds = [
+        PartKind::Root,
+        PartKind::Targets,
+        PartKind::TrustKeys,
+        PartKind::Certificate,
+        PartKind::Label,
+        PartKind::Ticket,
+        PartKind::SegmentList,
+        PartKind::Payload,
+    ];
+    let parts = kinds.iter().map(|kind| Part::of(*kind, b"part")).collect();
+    let bundle = Bundle::new(fleet.me.fleet, NOW, LATER, parts).expect("the parts of a bundle");
+    let bundle = bundle.sign(&fleet.ticket_key).expect("a key in memory signs");
+
     let identity = Identity(P256Key::generate().expect("the provider makes keys"));
     let serial = "P-0001".parse().expect("a serial number");
     let device = pki::request::build(&identity, &fleet.kem.public().0, Some(&serial)).expect("it signs");
     let person = pki::request::build_identity(&identity).expect("it signs");
     vec![
+        ("bundle", "map", payload(&bundle[Bundle::HEAD..])),
+        ("bundle", "signed", bundle[Bundle::HEAD..].to_vec()),
+        ("bundle", "file", bundle),
         ("cbor", "signed-ticket", signed.clone()),
         ("cbor", "map", payload(&signed)),
         ("csr", "device", device),
