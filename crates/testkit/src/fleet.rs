@@ -51,6 +51,8 @@ pub struct Fleet {
 pub struct Member {
     /// Their key.
     pub spki: SpkiDigest,
+    /// The key itself.
+    pub key: std::sync::Arc<P256Key>,
     /// What they show in a handshake.
     pub identity: tls::Identity,
     /// As an admin hands them in.
@@ -143,6 +145,7 @@ impl Fleet {
             spki: csr.spki_digest(),
             identity: tls::Identity::from_pkcs8(chain, &key.to_pkcs8().unwrap()).unwrap(),
             put: PutPerson { certificate: Base64(certificate.to_vec()), name, roles: roles.to_vec() },
+            key: key.into(),
         }
     }
 

@@ -10,6 +10,7 @@ mod links;
 mod logs;
 mod membership;
 mod metadata;
+mod receipts;
 mod release;
 mod robustness;
 mod roles;

@@ -59,6 +59,8 @@ fn requests() -> Vec<(Operation, Method, String)> {
         (CloseRequest, post.clone(), below(path::REQUESTS, "/close")),
         (UploadSealed, post.clone(), below(path::RELEASES, "/sealed")),
         (UploadSealed, put, below(path::BLOBS, "")),
+        (ReadCiphertext, get.clone(), below(path::BLOBS, "/part")),
+        (HandInReceipt, post.clone(), path::RECEIPTS.into()),
         (PublishRelease, post.clone(), below(path::RELEASES, "/publish")),
         (WithdrawRelease, post.clone(), below(path::RELEASES, "/withdraw")),
         (ReadRollouts, get.clone(), path::ROLLOUTS.into()),
