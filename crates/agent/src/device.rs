@@ -98,6 +98,8 @@ pub struct Device {
     pub(crate) links: BTreeMap<Component, Vec<u8>>,
     pub(crate) order: Option<Box<Verified<Install>>>,
     pub(crate) download: Option<Download>,
+    /// Whether a push stream is open, as was last told.
+    listening: bool,
 }
 
 /// The time for TLS: the device's clock, but never before its floor.
@@ -174,6 +176,7 @@ impl Device {
             links: BTreeMap::new(),
             order: None,
             download: None,
+            listening: false,
         };
         device.fit()?;
         device.started()?;
@@ -338,6 +341,14 @@ impl Device {
             state,
             code: code.map(str::to_owned),
         });
+    }
+
+    /// Tells when the push stream opens, and when it is gone.
+    pub(crate) fn listening(&mut self, open: bool) {
+        if self.listening != open {
+            self.listening = open;
+            self.observe(&Event::Push { open });
+        }
     }
 
     pub(crate) fn observe(&mut self, event: &Event) {

@@ -86,6 +86,7 @@ impl Device {
                         ?pause,
                         "trying again"
                     );
+                    self.listening(false);
                     self.observe(&Event::Trouble { code: error.code() });
                     self.http.close();
                     self.basis = None;
@@ -126,6 +127,7 @@ impl Device {
             pauses.working = true;
             let worked = self.work_and_listen(&mut push, &mut inbox).await?;
             pauses.working = false;
+            self.listening(push.is_some());
             match worked {
                 Worked::Restarting => return Ok(Exit::Restart),
                 Worked::Interrupted => continue,
@@ -140,10 +142,7 @@ impl Device {
             let wake_at = if push.is_some() { due } else { due.min(listen_at) };
             match wait(&mut push, wake_at).await {
                 Wake::Push(Ok(event)) => inbox.push_back(event),
-                Wake::Push(Err(error)) => {
-                    self.observe(&Event::Push { open: false });
-                    return Err(error);
-                }
+                Wake::Push(Err(error)) => return Err(error),
                 Wake::Timer => {}
             }
         }
@@ -204,7 +203,7 @@ impl Device {
     async fn listen(&mut self) -> Option<Push> {
         match Push::open(self.http.endpoint().clone(), self.parts.pace.push_silence).await {
             Ok(push) => {
-                self.observe(&Event::Push { open: true });
+                self.listening(true);
                 Some(push)
             }
             Err(error) => {

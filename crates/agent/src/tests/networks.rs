@@ -196,6 +196,13 @@ async fn a_silent_push_stream_is_opened_again_and_a_backend_that_is_down_is_wait
     .await;
     let opened = rig.requested("/v1/push");
     assert!((10..60).contains(&opened), "{opened} streams in an hour of silence");
+    let mut open = false;
+    for event in rig.events.lock().unwrap().iter() {
+        if let Event::Push { open: now } = event {
+            assert_ne!(*now, open, "a stream opens before it breaks, and breaks before it opens again");
+            open = *now;
+        }
+    }
     let troubles =
         rig.events.lock().unwrap().iter().filter(|event| matches!(event, Event::Trouble { .. })).count();
     assert!((5..60).contains(&troubles), "{troubles} failures");
