@@ -39,6 +39,22 @@ const MEASURES: &[Measure] = &[
     },
 ];
 
+/// P15 alone: uploads over paced lines, beside mcumgrctl where the judges' tools are installed.
+///
+/// # Errors
+/// It failed.
+pub(crate) fn serial(workspace: &Workspace) -> Result<()> {
+    let mut command = process::cargo(&["run", "--quiet", "--release", "--package", "fleetseal-bench"]);
+    command.args(["--example", "bench_serial", "--"]);
+    let other = workspace.target_directory.join("judges-tools/bin/mcumgrctl");
+    if other.exists() {
+        command.arg(other);
+    } else {
+        println!("without mcumgrctl: `cargo xtask judges` installs it");
+    }
+    process::run(command)
+}
+
 /// Runs every measurement, one after the other.
 ///
 /// # Errors

@@ -31,6 +31,7 @@ cargo xtask COMMAND
   tidy             the rules that no compiler checks: who imports whom, sizes, names, links
   faults [RUNS]    pull cables and cut power on the service bench, by 10000 seeds
   bench [--quick]  measure against the goals
+  bench --serial   measure uploads over paced serial lines
   fuzz [TARGET [SECONDS]]
                    feed one target of `fuzz/`, or each, for 20 minutes or so many seconds
   setup            install what building and testing need
@@ -64,6 +65,7 @@ fn run(args: &[String]) -> Result<()> {
         ("faults", [runs]) => faults(runs),
         ("bench", []) => bench::run(&Workspace::load()?, false),
         ("bench", [quick]) if quick == "--quick" => bench::run(&Workspace::load()?, true),
+        ("bench", [serial]) if serial == "--serial" => bench::serial(&Workspace::load()?),
         ("fuzz", []) => fuzz::run(&Workspace::load()?, None, None),
         ("fuzz", [target]) => fuzz::run(&Workspace::load()?, Some(target), None),
         ("fuzz", [target, seconds]) => fuzz::run(&Workspace::load()?, Some(target), Some(seconds)),

@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Pace the line to so many bits a second
     #[arg(long)]
     baud: Option<u32>,
+    /// Delay the line by so many milliseconds, there and back
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    turnaround: u64,
     /// Its bootloader has no recovery mode
     #[arg(long)]
     no_recovery: bool,
@@ -98,6 +101,7 @@ pub(crate) async fn run<'a>(
         provisioning: !options.no_provisioning,
         wire: Wire {
             baud: options.baud,
+            turnaround: Duration::from_millis(options.turnaround),
             trouble: Trouble {
                 seed: options.seed,
                 flips: options.flips,

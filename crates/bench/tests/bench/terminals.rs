@@ -33,7 +33,7 @@ fn run(seed: u64) -> (Step, u32) {
     };
     let target = image((1, 1, 0), 16_000);
     let board = Board::new(quick, image((1, 0, 0), 20_000).as_bytes());
-    let attached = attach_pty(board, Wire { baud: None, trouble }).unwrap();
+    let attached = attach_pty(board, Wire { trouble, ..Wire::default() }).unwrap();
     let mut locator = SerialLocator::new(1_000_000).with(attached.address());
     let place = locator.devices().unwrap().remove(0).place;
     let begin = || Record::new(place.clone(), None, target.hash());

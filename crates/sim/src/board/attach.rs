@@ -60,6 +60,8 @@ impl Drop for Attached {
 pub struct Wire {
     /// Paces both ways, ten bits to a byte; without it the line is as fast as the machine.
     pub baud: Option<u32>,
+    /// There and back, the line's own time apart: converters and hubs.
+    pub turnaround: Duration,
     /// What goes wrong.
     pub trouble: Trouble,
 }
@@ -188,7 +190,7 @@ fn run(
 
 fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End) -> io::Result<()> {
     let start = Instant::now();
-    let (mut inward, mut outward) = (Pace::new(wire.baud), Pace::new(wire.baud));
+    let (mut inward, mut outward) = (Pace::new(wire), Pace::new(wire));
     let mut trouble = wire.trouble.draw();
     let mut without_power = None;
     let mut next_cut = trouble.power_cut();
@@ -226,20 +228,26 @@ fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End)
 /// A line that carries only so many bytes a second.
 struct Pace {
     byte: Duration,
+    delay: Duration,
     free_at: Duration,
     waiting: std::collections::VecDeque<(Duration, u8)>,
 }
 
 impl Pace {
-    fn new(baud: Option<u32>) -> Self {
+    fn new(Wire { baud, turnaround, .. }: Wire) -> Self {
         let byte = baud.map_or(Duration::ZERO, |baud| Duration::from_secs_f64(10.0 / f64::from(baud.max(1))));
-        Self { byte, free_at: Duration::ZERO, waiting: std::collections::VecDeque::new() }
+        Self {
+            byte,
+            delay: turnaround / 2,
+            free_at: Duration::ZERO,
+            waiting: std::collections::VecDeque::new(),
+        }
     }
 
     fn push(&mut self, now: Duration, bytes: &[u8]) {
         for byte in bytes {
             self.free_at = self.free_at.max(now) + self.byte;
-            self.waiting.push_back((self.free_at, *byte));
+            self.waiting.push_back((self.free_at + self.delay, *byte));
         }
     }
 
