@@ -6,14 +6,14 @@ test("from the overview to a device and back, by keyboard alone", async ({ page 
   await page.keyboard.press("g");
   await page.keyboard.press("d");
   const grid = page.getByRole("grid", { name: "Devices" });
-  await expect(grid).toHaveAttribute("aria-rowcount", "12432");
+  await expect(grid).toHaveAttribute("aria-rowcount", "-1");
   await page.keyboard.press("/");
-  await page.keyboard.type("HX220-0446");
-  await expect(grid).toHaveAttribute("aria-rowcount", "1001");
+  await page.keyboard.type("HX220-04460");
+  await expect(grid).toHaveAttribute("aria-rowcount", "101");
   await page.keyboard.press("Escape");
   await grid.getByRole("row").nth(1).focus();
   await page.keyboard.press("End");
-  await expect(page.locator("[role=row]:focus")).toHaveAttribute("aria-rowindex", "1001");
+  await expect(page.locator("[role=row]:focus")).toHaveAttribute("aria-rowindex", "101");
   await page.keyboard.press("Home");
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");

@@ -44,7 +44,6 @@ export const screens: { name: string; path: string; scene?: string; open?: (page
 ];
 
 async function openDevice(page: Page) {
-  await page.getByRole("button", { name: /^Updating/ }).click();
   await page.getByRole("row").nth(1).dblclick();
   await page.getByRole("tab", { name: "Timeline" }).waitFor();
 }

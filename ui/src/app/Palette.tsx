@@ -17,7 +17,7 @@ export function Palette() {
   const releases = useAsk("release.list", {});
   const lock = useOrder("vault.lock");
   const settings = useSettings();
-  const found = useAsk("view.devices", { text, sort: "serial", descending: false, offset: 0, limit: 6 }, text.length >= 2);
+  const found = useAsk("device.list", { filter: { serial_prefix: text.toUpperCase() }, page: { limit: 6 } }, text.length >= 2);
   const roles = status.data?.roles ?? [];
   const icon = { className: "i", "aria-hidden": true } as const;
 

@@ -33,11 +33,11 @@ export function useOrder<N extends Name>(name: N) {
 }
 
 const touches: Record<List, string[]> = {
-  device: ["device.", "fleet.", "view.overview", "view.devices", "view.why"],
+  device: ["device.", "fleet."],
   release: ["release.", "view.inbox"],
   request: ["request.", "release.", "view.inbox"],
-  rollout: ["rollout.", "fleet.show", "view."],
-  link: ["link.", "view.links", "view.overview"],
+  rollout: ["rollout.", "fleet.", "device.why", "view.inbox"],
+  link: ["link.", "fleet.overview", "device.why"],
   enrolment: ["device.enrolments", "view.inbox"],
   alarm: ["fleet.alarms", "view.inbox"],
   workspace: ["workspace.", "view.status"],

@@ -1,7 +1,6 @@
 import { createHashHistory, createRootRoute, createRoute, createRouter } from "@tanstack/react-router";
 import type { DeviceState } from "@/generated/DeviceState";
 import { Failure } from "@/parts/Listing";
-import type { Kind } from "@/platform/needs";
 import { Audit } from "@/screens/Audit";
 import { Device } from "@/screens/Device";
 import { Devices } from "@/screens/Devices";
@@ -37,18 +36,14 @@ const devices = createRoute({
     model: string;
     version: string;
     state: DeviceState;
-    kind: Kind;
-    sort: "serial" | "model" | "version" | "last_seen";
-    desc: boolean;
+    sort: "serial" | "newest";
     cols: string;
   }> => ({
     q: text(raw, "q"),
     model: text(raw, "model"),
     version: text(raw, "version"),
     state: text(raw, "state") as DeviceState | undefined,
-    kind: text(raw, "kind") as Kind | undefined,
-    sort: text(raw, "sort") as "serial" | "model" | "version" | "last_seen" | undefined,
-    desc: raw.desc === true ? true : undefined,
+    sort: raw.sort === "newest" ? "newest" : undefined,
     cols: text(raw, "cols"),
   }),
 });

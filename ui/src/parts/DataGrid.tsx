@@ -22,6 +22,8 @@ interface Props<Row> {
   columns: Column<Row>[];
   hidden?: string[];
   total: number;
+  /** The list may go on behind `total`. */
+  open?: boolean;
   /** The row at a place, or none while its window loads. */
   rowAt: (index: number) => Row | undefined;
   idOf: (row: Row) => string;
@@ -41,7 +43,7 @@ const nothing: never[] = [];
 
 /** An ARIA grid over a window of rows: roving focus, selection, sorting, up to any number of rows. */
 export function DataGrid<Row extends object>(props: Props<Row>) {
-  const { label, columns, hidden, total, rowAt, idOf, onRange, onOpen, selected, onSelect, sort, onSort, busy, dim } = props;
+  const { label, columns, hidden, total, rowAt, idOf, onRange, onOpen, selected, onSelect, sort, onSort, busy, dim, open } = props;
   const { t } = useTranslation();
   const compact = useSettings((settings) => settings.compact);
   const rowHeight = compact ? 28 : 32;
@@ -157,7 +159,7 @@ export function DataGrid<Row extends object>(props: Props<Row>) {
       role="grid"
       tabIndex={-1}
       aria-label={label}
-      aria-rowcount={total + 1}
+      aria-rowcount={open ? -1 : total + 1}
       aria-colcount={shown.length}
       aria-busy={busy}
       aria-multiselectable={!!onSelect}

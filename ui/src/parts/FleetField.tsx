@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { Kind, Overview } from "@/platform/needs";
+import type { Kind } from "@/platform/needs";
 import { count } from "./units";
 
 const order: Kind[] = ["ok", "run", "idle", "warn", "bad"];
@@ -21,7 +21,7 @@ export const perDot = (models: number[], width: number): number => {
 };
 
 /** The fleet as a field of dots, by model, columns filled by state. */
-export function FleetField({ models, age }: { models: Overview["models"]; age: string }) {
+export function FleetField({ models, age }: { models: { model: string; states: Record<Kind, number> }[]; age: string }) {
   const { t } = useTranslation();
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1038);

@@ -2,7 +2,7 @@ import { IconFileExport } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useAsk } from "@/app/ask";
+import { useOrder } from "@/app/ask";
 import { AUDIT } from "@/app/host";
 import { useMe } from "@/app/me";
 import type { AuditRow } from "@/generated/AuditRow";
@@ -22,7 +22,8 @@ export function Audit() {
   const me = useMe();
   const [text, setText] = useState("");
   const denied = me.status && me.denied(AUDIT);
-  const chain = useAsk("view.chain", {}, !denied);
+  const write = useOrder("audit.export");
+  const verify = useOrder("audit.verify");
   const pages = useInfiniteQuery({
     queryKey: ["audit.list"],
     enabled: !denied,
@@ -68,30 +69,33 @@ export function Audit() {
     ],
     [t],
   );
-  const save = () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([rows.map((row) => JSON.stringify(row)).join("\n")], { type: "application/x-ndjson" }));
-    link.download = "fleetseal-audit.ndjson";
-    link.click();
-    URL.revokeObjectURL(link.href);
+  const save = async () => {
+    const file = await platform().pickFile("fleetseal.audit");
+    if (!file) return;
+    await write.mutateAsync({ file });
+    await platform().handOver?.(file);
+    await verify.mutateAsync({ file });
   };
   return (
     <>
       <Head
         title={t("place.audit")}
         state={
-          chain.data && (
-            <State kind={chain.data.intact ? "ok" : "bad"} pill>
-              {t(chain.data.intact ? "audit.verified" : "audit.broken", { n: count(chain.data.checked_to) })}
+          verify.data && (
+            <State kind={verify.data.logs.every((log) => log.key_trusted) ? "ok" : "warn"} pill>
+              {t("audit.verified", { n: count(Math.max(0, ...verify.data.logs.map((log) => log.size))) })}
             </State>
           )
         }
-        meta={[
-          t("audit.about"),
-          ...(chain.data?.cosigned_by.length ? [t("audit.cosigned", { who: chain.data.cosigned_by.join(", ") })] : []),
-        ]}
+        meta={[t("audit.about")]}
         acts={
-          <Button size="lg" icon={<IconFileExport className="i" />} denied={denied} disabled={rows.length === 0} onClick={save}>
+          <Button
+            size="lg"
+            icon={<IconFileExport className="i" />}
+            denied={denied}
+            disabled={write.isPending || verify.isPending}
+            onClick={() => void save().catch(() => undefined)}
+          >
             {t("audit.export")}
           </Button>
         }
@@ -106,6 +110,11 @@ export function Audit() {
               <span className="grow" />
               <span className="t3 s12">{t("audit.loaded", { n: count(all.length) })}</span>
             </div>
+            {(write.error ?? verify.error) && (
+              <div className="pb">
+                <Failure error={(write.error ?? verify.error) as Error} />
+              </div>
+            )}
             {pages.error && (
               <div className="pb">
                 <Failure error={pages.error} retry={() => pages.refetch()} />

@@ -19,9 +19,9 @@ import { Tabs } from "@/parts/Tabs";
 import { Age, Countdown } from "@/parts/Time";
 import { bytes, count, day, instant, moment } from "@/parts/units";
 import { platform } from "@/platform";
-import type { DeviceLine, Kind } from "@/platform/needs";
+import type { Kind } from "@/platform/needs";
 import { useWord } from "./causes";
-import { deploymentKind, linkKind } from "./kinds";
+import { deploymentKind, deviceKind, linkKind } from "./kinds";
 
 const route = getRouteApi("/devices/$id");
 type Tab = "timeline" | "deployments" | "certificate" | "inventory";
@@ -34,8 +34,8 @@ export function Device() {
   const go = useNavigate();
   const me = useMe();
   const detail = useAsk("device.show", { device: id });
-  const line = useAsk("view.devices", { text: id, sort: "serial", descending: false, offset: 0, limit: 1 });
-  const links = useAsk("view.links", { text: detail.data?.row.serial, offset: 0, limit: 5 }, !!detail.data);
+  const why = useAsk("device.why", { device: id });
+  const links = useAsk("link.list", { device: id, page: {} });
   const reissue = useOrder("link.reissue");
   const [revoking, revoke] = useState(false);
   const link = links.data?.rows.find((one) => one.state === "active" || one.state === "issued");
@@ -44,15 +44,10 @@ export function Device() {
       <div className="body">{detail.error ? <Failure error={detail.error} retry={() => detail.refetch()} /> : <Loading rows={10} />}</div>
     );
   const { row } = detail.data;
-  const now = line.data?.rows.find((one) => one.id === id);
   const version = row.components[0]?.version;
-  const kind = row.state === "active" ? (now?.kind ?? "idle") : "bad";
-  const state =
-    row.state === "active"
-      ? now?.deployment
-        ? `${t(`deployment.${now.deployment}`)}${now.wanted ? ` ${now.wanted}` : ""}`
-        : t(`kind.${kind}`)
-      : t(`device.${row.state}`);
+  const at = why.data?.reasons.find((reason) => reason.deployment)?.deployment;
+  const kind = row.state === "active" ? (at ? deploymentKind[at] : "ok") : deviceKind[row.state];
+  const state = row.state === "active" && at ? t(`deployment.${at}`) : t(`device.${row.state}`);
   return (
     <>
       <Head
@@ -62,13 +57,7 @@ export function Device() {
             <State kind={kind} pill>
               {state}
             </State>
-            {version && (
-              <span className="mono">
-                {version}
-                {now?.wanted && now.wanted !== version && <span className="t2"> → </span>}
-                {now?.wanted !== version && now?.wanted}
-              </span>
-            )}
+            {version && <span className="mono">{version}</span>}
           </>
         }
         meta={[
@@ -119,11 +108,11 @@ export function Device() {
           {tab === "timeline" && <Why id={id} />}
           {tab === "timeline" && <Timeline id={id} />}
           {tab === "deployments" && <Deployments detail={detail.data} />}
-          {tab === "certificate" && <Certificate detail={detail.data} line={now} full />}
+          {tab === "certificate" && <Certificate detail={detail.data} full />}
           {tab === "inventory" && <Inventory detail={detail.data} />}
         </div>
         <div className="stack">
-          {tab !== "certificate" && <Certificate detail={detail.data} line={now} />}
+          {tab !== "certificate" && <Certificate detail={detail.data} />}
           {link && (
             <Panel title={t("device.livelink")} tail={<Countdown issued={link.issued_at} expires={link.expires_at} />}>
               <div className="pb">
@@ -137,7 +126,7 @@ export function Device() {
                       </>,
                     ],
                     [t("col.served"), t("device.bytes", { part: count(link.served_bytes), whole: count(link.total_bytes) })],
-                    [t("col.tries"), link.attempts ?? link.issue],
+                    [t("col.tries"), link.issue],
                     [
                       t("col.state"),
                       <State key="s" kind={linkKind(link, Date.now()).kind}>
@@ -173,21 +162,27 @@ export function Device() {
 function Why({ id }: { id: string }) {
   const { t } = useTranslation();
   const word = useWord("why");
-  const why = useAsk("view.why", { device: id });
-  const kinds = { up_to_date: "ok", waiting: "idle", working: "run", blocked: "warn" } as const;
+  const cause = useWord();
+  const answer = useAsk("device.why", { device: id });
+  const standing = answer.data && verdicts[answer.data.standing];
   return (
-    <Panel title={t("why.title")} tail={why.data && <State kind={kinds[why.data.verdict]}>{t(`why.${why.data.verdict}`)}</State>}>
-      <Listing answer={why} rows={2}>
+    <Panel title={t("why.title")} tail={standing && <State kind={standing[1]}>{t(`why.${standing[0]}`)}</State>}>
+      <Listing answer={answer} rows={2}>
         {(said) => (
           <>
-            {said.rows.map((row) => (
-              <div key={row.code} className="item two">
-                <Glyph kind={row.kind} />
+            {said.reasons.map((row) => (
+              <div key={`${row.code} ${row.rollout}`} className="item two">
+                <Glyph kind={verdicts[said.standing][1]} />
                 <div className="grow">
                   <div>{word(row.code)}</div>
-                  <div className="t2 s12">{row.detail}</div>
+                  <div className="t2 s12">{row.detail && cause(row.detail)}</div>
                 </div>
                 {row.until && <span className="t3 s12">{t("why.until", { at: row.until.slice(11, 16) })}</span>}
+                {row.rollout && (
+                  <Link to="/rollouts/$id" params={{ id: row.rollout }} className="link s12">
+                    {t("device.openrollout")}
+                  </Link>
+                )}
               </div>
             ))}
           </>
@@ -196,6 +191,14 @@ function Why({ id }: { id: string }) {
     </Panel>
   );
 }
+
+/** How a standing is said, and in which state it is drawn. */
+const verdicts = {
+  settled: ["up_to_date", "ok"],
+  working: ["working", "run"],
+  waiting: ["waiting", "idle"],
+  blocked: ["blocked", "warn"],
+} as const;
 
 const groups: Record<string, string[]> = {
   update: [
@@ -345,21 +348,13 @@ function Deployments({ detail }: { detail: DeviceDetail }) {
   );
 }
 
-function Certificate({ detail, line, full }: { detail: DeviceDetail; line?: DeviceLine; full?: boolean }) {
+function Certificate({ detail, full }: { detail: DeviceDetail; full?: boolean }) {
   const { t } = useTranslation();
-  const now = useNow(60_000);
-  const end = line?.certificate_expires_at;
-  const left = end ? Math.floor((instant(end) - now) / 86_400_000) : undefined;
   const valid = detail.row.state === "active";
   return (
     <Panel
       title={t("device.certificate")}
-      tail={
-        <State kind={valid ? (left !== undefined && left < 30 ? "warn" : "ok") : "bad"}>
-          {valid ? t("device.valid") : t(`device.${detail.row.state}`)}{" "}
-          {left !== undefined && <span className="t3">{t("time.left", { text: `${left} d` })}</span>}
-        </State>
-      }
+      tail={<State kind={valid ? "ok" : "bad"}>{valid ? t("device.valid") : t(`device.${detail.row.state}`)}</State>}
     >
       <ul className="chain">
         <li>
@@ -375,7 +370,6 @@ function Certificate({ detail, line, full }: { detail: DeviceDetail; line?: Devi
             <b>{detail.row.serial}</b>
             <span className="t3 s12 block">{t("device.clientauth")}</span>
           </span>
-          {end && <span className="t2">{end.slice(0, 10)}</span>}
         </li>
       </ul>
       <div className="pb">

@@ -5,7 +5,9 @@ import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAsk } from "@/app/ask";
 import { useMe } from "@/app/me";
-import { useWindowed } from "@/app/windowed";
+import { usePaged } from "@/app/paged";
+import type { DeviceRow } from "@/generated/DeviceRow";
+import type { DeviceState } from "@/generated/DeviceState";
 import { Button } from "@/parts/Button";
 import { Columns } from "@/parts/Columns";
 import { type Column, DataGrid } from "@/parts/DataGrid";
@@ -15,12 +17,12 @@ import { Head } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { Age } from "@/parts/Time";
 import { count } from "@/parts/units";
-import type { DeviceLine, Kind } from "@/platform/needs";
 import { Enrol } from "./Enrol";
+import { deviceKind } from "./kinds";
 import { Models } from "./Models";
 
 const route = getRouteApi("/devices");
-const kinds: Kind[] = ["ok", "run", "idle", "warn", "bad"];
+const states: DeviceState[] = ["active", "cloned", "revoked", "retired", "replaced"];
 
 /** C2: every device, a window at a time; filter, order and columns stand in the address. */
 export function Devices() {
@@ -31,40 +33,39 @@ export function Devices() {
   const [selected, select] = useState<Set<string>>(new Set());
   const [enrolling, enrol] = useState(false);
   const [models, showModels] = useState(false);
-  const overview = useAsk("view.overview", {});
+  const overview = useAsk("fleet.overview", {});
+  const counts = overview.data?.devices;
   const set = useCallback(
     (change: typeof search) => void go({ to: "/devices", search: { ...search, ...change }, replace: true }),
     [go, search],
   );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
-  const sort = { by: search.sort ?? "serial", descending: !!search.desc } as const;
-  const filter = {
-    text: search.q,
-    model: search.model,
-    version: search.version,
-    state: search.state,
-    kind: search.kind,
-    sort: sort.by,
-    descending: sort.descending,
-  };
-  const list = useWindowed<DeviceLine, object>("view.devices", filter);
-  const narrowed = !!(search.q || search.model || search.version || search.state || search.kind);
+  const sort = { by: search.sort ?? "serial", descending: false } as const;
+  const list = usePaged("device.list", {
+    filter: {
+      model: search.model,
+      version: search.version,
+      state: search.state,
+      // By serial number, even if any will do; else the newest first.
+      serial_prefix: search.q ?? (sort.by === "serial" ? "" : undefined),
+    },
+  });
+  const narrowed = !!(search.q || search.model || search.version || search.state);
+  const every = counts && states.reduce((sum, state) => sum + counts[state], 0);
+  const counted = search.q || search.model || search.version ? undefined : search.state ? counts?.[search.state] : every;
+  const total = list.ended ? list.total : counted;
   const hidden = search.cols?.split(",") ?? [];
 
-  const columns = useMemo<Column<DeviceLine>[]>(
+  const columns = useMemo<Column<DeviceRow>[]>(
     () => [
       {
         id: "state",
         head: t("col.state"),
         width: 116,
-        cell: (row) => (
-          <State kind={row.state === "active" ? row.kind : "bad"}>
-            {row.state !== "active" ? t(`device.${row.state}`) : row.deployment ? t(`deployment.${row.deployment}`) : t(`kind.${row.kind}`)}
-          </State>
-        ),
+        cell: (row) => <State kind={deviceKind[row.state]}>{t(`device.${row.state}`)}</State>,
       },
       { id: "serial", head: t("col.device"), width: 120, sort: "serial", cell: (row) => <span className="mono">{row.serial}</span> },
-      { id: "model", head: t("col.model"), width: 104, sort: "model", cell: (row) => row.model },
+      { id: "model", head: t("col.model"), width: 148, cell: (row) => row.model },
       {
         id: "hardware",
         head: t("col.hw"),
@@ -76,13 +77,7 @@ export function Devices() {
         id: "version",
         head: t("col.version"),
         width: 124,
-        sort: "version",
-        cell: (row) => (
-          <span className="mono">
-            {row.components[0]?.version}
-            {row.wanted && row.wanted !== row.components[0]?.version && <span className="t3"> → {row.wanted}</span>}
-          </span>
-        ),
+        cell: (row) => <span className="mono cut">{row.components.map((one) => one.version).join(", ")}</span>,
       },
       {
         id: "reached",
@@ -95,15 +90,7 @@ export function Devices() {
         head: t("col.seen"),
         width: 80,
         right: true,
-        sort: "last_seen",
         cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span>,
-      },
-      {
-        id: "certificate",
-        head: t("col.certificate"),
-        width: 104,
-        right: true,
-        cell: (row) => <span className="t2">{row.certificate_expires_at?.slice(0, 10)}</span>,
       },
     ],
     [t],
@@ -114,7 +101,12 @@ export function Devices() {
       <Head
         title={t("place.devices")}
         meta={
-          list.first && [t("devices.matching", { n: count(list.total) }), <Freshness key="f" at={list.updatedAt} reload={list.refetch} />]
+          list.ready
+            ? [
+                total !== undefined ? t("devices.matching", { n: count(total) }) : t("devices.more", { n: count(list.total - 200) }),
+                <Freshness key="f" at={list.updatedAt} reload={list.refetch} />,
+              ]
+            : undefined
         }
         acts={
           <>
@@ -132,20 +124,15 @@ export function Devices() {
           <div className="ph">
             <Filter value={search.q ?? ""} set={setText} label={t("devices.filter")} />
             <div className="chips">
-              <Chip
-                on={!search.kind}
-                set={() => set({ kind: undefined })}
-                name={t("list.all")}
-                n={overview.data && kinds.reduce((sum, kind) => sum + (overview.data?.states[kind] ?? 0), 0)}
-              />
-              {kinds.map((kind) => (
+              <Chip on={!search.state} set={() => set({ state: undefined })} name={t("list.all")} n={every} />
+              {states.map((state) => (
                 <Chip
-                  key={kind}
-                  on={search.kind === kind}
-                  set={() => set({ kind })}
-                  kind={kind}
-                  name={t(`kind.${kind}`)}
-                  n={overview.data?.states[kind]}
+                  key={state}
+                  on={search.state === state}
+                  set={() => set({ state })}
+                  kind={deviceKind[state]}
+                  name={t(`device.${state}`)}
+                  n={counts?.[state]}
                 />
               ))}
               {(["model", "version"] as const).map(
@@ -172,13 +159,13 @@ export function Devices() {
               <Failure error={list.error} retry={list.refetch} />
             </div>
           )}
-          {!list.first ? (
+          {!list.ready ? (
             !list.error && <Loading rows={16} />
-          ) : list.total === 0 ? (
+          ) : list.empty ? (
             <Empty
               act={
                 narrowed ? (
-                  <Button onClick={() => set({ q: undefined, model: undefined, version: undefined, state: undefined, kind: undefined })}>
+                  <Button onClick={() => set({ q: undefined, model: undefined, version: undefined, state: undefined })}>
                     {t("list.clear")}
                   </Button>
                 ) : undefined
@@ -192,6 +179,7 @@ export function Devices() {
               columns={columns}
               hidden={hidden}
               total={list.total}
+              open={!list.ended}
               rowAt={list.rowAt}
               idOf={(row) => row.id}
               onRange={list.onRange}
@@ -199,7 +187,7 @@ export function Devices() {
               selected={selected}
               onSelect={select}
               sort={sort}
-              onSort={(by, descending) => set({ sort: by as typeof sort.by, desc: descending || undefined })}
+              onSort={() => set({ sort: sort.by === "serial" ? "newest" : undefined })}
               busy={list.busy}
               dim={(row) => row.state !== "active"}
             />
@@ -248,8 +236,10 @@ function Views({ search, set }: { search: Record<string, unknown>; set: (change:
     localStorage.setItem("fleetseal-views", JSON.stringify(next));
     setViews(next);
   };
-  const none = { q: undefined, model: undefined, version: undefined, state: undefined, kind: undefined, sort: undefined, desc: undefined };
-  const name = [search.q, search.model, search.version, search.kind && t(`kind.${search.kind as Kind}`)].filter(Boolean).join(" ");
+  const none = { q: undefined, model: undefined, version: undefined, state: undefined, sort: undefined };
+  const name = [search.q, search.model, search.version, search.state && t(`device.${search.state as DeviceState}`)]
+    .filter(Boolean)
+    .join(" ");
   return (
     <Menu position="bottom-end" width={240} transitionProps={{ duration: 0 }}>
       <Menu.Target>

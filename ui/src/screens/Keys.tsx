@@ -1,20 +1,21 @@
 import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { useAsk } from "@/app/ask";
+import type { Urgency } from "@/generated/Urgency";
 import { serverNow } from "@/parts/clock";
 import { Empty, Freshness, Listing } from "@/parts/Listing";
 import { Facts, Head, Panel } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { duration, instant } from "@/parts/units";
-import type { Expiry, Kind } from "@/platform/needs";
+import type { Kind } from "@/platform/needs";
 import { Signatures } from "./Releases";
 
-const kindOf = (left: number): Kind => (left <= 0 ? "bad" : left <= 90 * 86_400 ? "warn" : "ok");
+const kinds: Record<Urgency, Kind> = { lapsed: "bad", urgent: "bad", soon: "warn", later: "ok" };
 
 /** B7: what ends when, the metadata in force, and the people whose keys it names. */
 export function Keys() {
   const { t } = useTranslation();
-  const calendar = useAsk("view.calendar", {});
+  const calendar = useAsk("fleet.expiries", {});
   const summary = useAsk("fleet.show", {});
   const requests = useAsk("request.list", {});
   const people = useAsk("fleet.people", {});
@@ -31,34 +32,37 @@ export function Keys() {
             {(page) => (
               <table className="lg">
                 <colgroup>
-                  <col style={{ width: 160 }} />
-                  <col style={{ width: 220 }} />
-                  <col style={{ width: 160 }} />
+                  <col style={{ width: 240 }} />
                   <col />
+                  <col style={{ width: 128 }} />
+                  <col style={{ width: 300 }} />
                 </colgroup>
                 <thead>
                   <tr>
                     <th>{t("keys.what")}</th>
-                    <th>{t("keys.name")}</th>
+                    <th>{t("keys.remedy")}</th>
                     <th>{t("col.ends")}</th>
                     <th>{t("keys.left")}</th>
                   </tr>
                 </thead>
                 <tbody>
-                  {page.rows.map((row: Expiry) => {
+                  {page.rows.map((row) => {
                     const rest = left(row.expires_at);
+                    const kind = kinds[row.urgency];
                     return (
-                      <tr key={row.what + row.name}>
-                        <td>{t(`expiry.${row.what}`)}</td>
-                        <td className="t2">{row.name}</td>
+                      <tr key={row.what + row.expires_at}>
+                        <td>{row.what}</td>
+                        <td className="t2 cut" title={row.remedy}>
+                          {row.remedy}
+                        </td>
                         <td>
-                          <State kind={kindOf(rest)}>{row.expires_at.slice(0, 10)}</State>
+                          <State kind={kind}>{row.expires_at.slice(0, 10)}</State>
                         </td>
                         <td>
                           <span className="lifebar">
                             <span className="bar thin">
                               <i
-                                className={kindOf(rest) === "warn" ? "warn" : kindOf(rest) === "bad" ? "bad" : "v2"}
+                                className={kind === "ok" ? "v2" : kind}
                                 style={{ width: `${Math.max(0.5, Math.min(100, (rest / (365 * 86_400)) * 100))}%` }}
                               />
                             </span>

@@ -1,13 +1,14 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useOrder } from "@/app/ask";
+import { useAsk, useOrder } from "@/app/ask";
 import { OPERATE } from "@/app/host";
 import { useMe } from "@/app/me";
-import { useWindowed } from "@/app/windowed";
+import { usePaged } from "@/app/paged";
+import type { LinkRow } from "@/generated/LinkRow";
 import { Button } from "@/parts/Button";
 import { Columns } from "@/parts/Columns";
-import { useNow } from "@/parts/clock";
+import { serverNow, useNow } from "@/parts/clock";
 import { Danger } from "@/parts/Danger";
 import { type Column, DataGrid } from "@/parts/DataGrid";
 import { Chip, Filter } from "@/parts/Filter";
@@ -15,29 +16,23 @@ import { Id } from "@/parts/Id";
 import { Empty, Failure, Freshness, Loading } from "@/parts/Listing";
 import { Head } from "@/parts/Panel";
 import { State } from "@/parts/State";
-import { Age, Countdown } from "@/parts/Time";
+import { Countdown } from "@/parts/Time";
 import { bytes, count } from "@/parts/units";
-import type { Kind, LinkChips, LinkLine } from "@/platform/needs";
+import type { Kind } from "@/platform/needs";
 import { linkKind } from "./kinds";
 
 const route = getRouteApi("/links");
-type Show = "live" | "expiring" | "partial" | "expired" | "consumed";
-const shows: [Show, Kind | undefined][] = [
-  ["live", "run"],
+type Show = "issued" | "active" | "expiring";
+const shows: [Show, Kind][] = [
+  ["issued", "idle"],
+  ["active", "run"],
   ["expiring", "warn"],
-  ["partial", undefined],
-  ["expired", "bad"],
-  ["consumed", "ok"],
 ];
-const filters: Record<Show, object> = {
-  live: { state: "active" },
-  expiring: { expiring: true },
-  partial: { state: "active" },
-  expired: { state: "expired" },
-  consumed: { state: "consumed" },
-};
 
-/** C6: every link, its countdown on the backend's clock, the bytes it served, and what became of it. */
+/** In ten minutes by the backend's clock, in whole minutes: a list of its own each minute, not each second. */
+const soon = (): string => new Date(Math.floor(serverNow() / 60_000 + 10) * 60_000).toISOString().replace(".000", "");
+
+/** C6: every open link, its countdown on the backend's clock and the bytes it served; and what became of those before. */
 export function Links() {
   const { t } = useTranslation();
   const me = useMe();
@@ -54,9 +49,21 @@ export function Links() {
   );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
   const show = search.show as Show | undefined;
-  const list = useWindowed<LinkLine, { counts: LinkChips }>("view.links", { text: search.q, ...(show ? filters[show] : {}) });
+  const who = useAsk("device.list", { filter: { serial_prefix: search.q }, page: { limit: 1 } }, !!search.q);
+  const device = who.data?.rows[0]?.id;
+  const unknown = !!search.q && who.data?.rows.length === 0;
+  const list = usePaged(
+    "link.list",
+    {
+      device,
+      state: show === "expiring" ? undefined : show,
+      expires_before: show === "expiring" ? soon() : undefined,
+    },
+    !search.q || !!device,
+  );
+  const links = useAsk("fleet.overview", {}).data?.links;
   const hidden = search.cols?.split(",") ?? [];
-  const columns = useMemo<Column<LinkLine>[]>(
+  const columns = useMemo<Column<LinkRow>[]>(
     () => [
       { id: "state", head: t("col.state"), width: 84, cell: (row) => <LinkState link={row} /> },
       { id: "link", head: t("col.link"), width: 76, cell: (row) => <Id id={row.id} short /> },
@@ -72,30 +79,15 @@ export function Links() {
         id: "expires",
         head: t("col.expires"),
         width: 172,
-        cell: (row) =>
-          row.ended_at ? (
-            <span className="t2 ended">
-              {t(row.state === "revoked" ? "links.revokedat" : "links.removedat", { at: row.ended_at.slice(11, 19) })}
-            </span>
-          ) : (
-            <Countdown issued={row.issued_at} expires={row.expires_at} absolute />
-          ),
+        cell: (row) => <Countdown issued={row.issued_at} expires={row.expires_at} absolute />,
       },
-      { id: "served", head: t("col.downloaded"), width: 164, cell: (row) => <Served link={row} /> },
+      { id: "served", head: t("col.downloaded"), width: "1fr", cell: (row) => <Served link={row} /> },
       {
         id: "tries",
         head: t("col.tries"),
         width: 32,
         right: true,
-        cell: (row) => <span className={(row.attempts ?? 0) > 2 ? "c-warn" : "t2"}>{row.attempts ?? row.issue}</span>,
-      },
-      { id: "from", head: t("col.from"), width: "1fr", cell: (row) => <span className="t2">{row.last_from ?? t("links.notseen")}</span> },
-      {
-        id: "seen",
-        head: t("col.seen"),
-        width: 68,
-        right: true,
-        cell: (row) => <span className="t2">{row.last_seen_at ? <Age at={row.last_seen_at} bare /> : "–"}</span>,
+        cell: (row) => <span className={row.issue > 2 ? "c-warn" : "t2"}>{row.issue}</span>,
       },
     ],
     [t],
@@ -104,25 +96,22 @@ export function Links() {
     for (const link of selected) await order.mutateAsync({ link });
     select(new Set());
   };
-  const counts = list.first?.counts;
   return (
     <>
       <Head
         title={t("place.links")}
         meta={[t("links.about"), t("links.clock")]}
-        acts={list.first && <Freshness at={list.updatedAt} reload={list.refetch} />}
+        acts={list.ready && <Freshness at={list.updatedAt} reload={list.refetch} />}
       />
       <div className="body">
         <section className="panel grow">
           <div className="ph">
             <Filter value={search.q ?? ""} set={setText} label={t("links.filter")} />
             <div className="chips">
-              <Chip on={!show} set={() => set({ show: undefined })} name={t("list.all")} n={counts?.all} />
-              {shows
-                .filter(([one]) => !counts || counts[one] !== undefined)
-                .map(([one, kind]) => (
-                  <Chip key={one} on={show === one} set={() => set({ show: one })} kind={kind} name={t(`links.${one}`)} n={counts?.[one]} />
-                ))}
+              <Chip on={!show} set={() => set({ show: undefined })} name={t("list.all")} n={links?.open} />
+              {shows.map(([one, kind]) => (
+                <Chip key={one} on={show === one} set={() => set({ show: one })} kind={kind} name={t(`links.${one}`)} />
+              ))}
             </div>
             <span className="grow" />
             <Columns columns={columns} hidden={hidden} set={(cols) => set({ cols: cols.join(",") || undefined })} />
@@ -132,9 +121,9 @@ export function Links() {
               <Failure error={(list.error ?? drop.error ?? again.error) as Error} retry={list.refetch} />
             </div>
           )}
-          {!list.first ? (
+          {!list.ready && !unknown ? (
             !list.error && <Loading rows={16} />
-          ) : list.total === 0 ? (
+          ) : list.empty || unknown ? (
             <Empty
               act={search.q || show ? <Button onClick={() => set({ q: undefined, show: undefined })}>{t("list.clear")}</Button> : undefined}
             >
@@ -146,6 +135,7 @@ export function Links() {
               columns={columns}
               hidden={hidden}
               total={list.total}
+              open={!list.ended}
               rowAt={list.rowAt}
               idOf={(row) => row.id}
               onRange={list.onRange}
@@ -153,7 +143,6 @@ export function Links() {
               selected={selected}
               onSelect={select}
               busy={list.busy}
-              dim={(row) => row.state === "consumed" || row.state === "revoked"}
             />
           )}
           <div className="foot tall">
@@ -173,7 +162,17 @@ export function Links() {
                 </Button>
               </>
             ) : (
-              <span>{t("links.neverextended")}</span>
+              <span>
+                {links
+                  ? t("links.since", {
+                      made: count(links.issued),
+                      consumed: count(links.consumed),
+                      expired: count(links.expired),
+                      revoked: count(links.revoked),
+                      reissued: count(links.reissued),
+                    })
+                  : t("links.neverextended")}
+              </span>
             )}
           </div>
         </section>
@@ -207,13 +206,13 @@ export function Links() {
   );
 }
 
-function LinkState({ link }: { link: LinkLine }) {
+function LinkState({ link }: { link: LinkRow }) {
   const { t } = useTranslation();
   const { kind, word } = linkKind(link, useNow(5000));
   return <State kind={kind}>{t(`link.${word}`)}</State>;
 }
 
-function Served({ link }: { link: LinkLine }) {
+function Served({ link }: { link: LinkRow }) {
   const { t } = useTranslation();
   const { kind } = linkKind(link, useNow(5000));
   const part = link.total_bytes ? Math.round((link.served_bytes / link.total_bytes) * 100) : 0;

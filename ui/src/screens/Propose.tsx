@@ -19,7 +19,7 @@ export function Propose() {
   const { t } = useTranslation();
   const go = useNavigate();
   const me = useMe();
-  const overview = useAsk("view.overview", {});
+  const models = useAsk("model.list", {});
   const propose = useOrder("release.propose");
   const [form, setForm] = useState({
     file: "",
@@ -111,7 +111,7 @@ export function Propose() {
                   onChange={(event) => set({ model: event.target.value })}
                 />
                 <datalist id="models">
-                  {overview.data?.models.map((one) => (
+                  {models.data?.rows.map((one) => (
                     <option key={one.model} value={one.model} />
                   ))}
                 </datalist>

@@ -216,7 +216,6 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
         <Panel title={t("release.notes")}>
           <p className="pb notes">{detail.notes || <span className="t3">{t("release.nonotes")}</span>}</p>
         </Panel>
-        <Checks id={detail.row.id} />
         <Panel title={t("release.sealed")} note={detail.sealed.length}>
           {detail.sealed.length === 0 && <Empty>{t("release.notsealed")}</Empty>}
           {detail.sealed.map((one) => (
@@ -231,31 +230,6 @@ function Contents({ detail }: { detail: ReleaseDetail }) {
         </Panel>
       </div>
     </div>
-  );
-}
-
-/** The checks that were made when the artifact was proposed. */
-export function Checks({ id }: { id: string }) {
-  const { t } = useTranslation();
-  const answer = useAsk("view.checks", { release: id });
-  // Some hosts check before they propose, and keep only what passed.
-  if (answer.error?.code === "unknown_command") return null;
-  return (
-    <Panel title={t("release.checks")}>
-      <Listing answer={answer} rows={4} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("list.nomatch")}</Empty>}>
-        {(page) =>
-          page.rows.map((row) => (
-            <div key={row.check} className="item two">
-              <Glyph kind={row.kind} />
-              <span className="grow">
-                {t(`check.${row.check}`)}
-                <span className="t3 s12 block">{row.detail}</span>
-              </span>
-            </div>
-          ))
-        }
-      </Listing>
-    </Panel>
   );
 }
 
@@ -298,7 +272,6 @@ function ReviewTab({ detail, again }: { detail: ReleaseDetail; again: () => unkn
         </Panel>
       </div>
       <div className="stack">
-        <Checks id={detail.row.id} />
         <Panel title={t("review.yours")}>
           <div className="pb form">
             <label className="form tightform">

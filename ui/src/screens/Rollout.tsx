@@ -5,6 +5,7 @@ import { Trans, useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { OPERATE } from "@/app/host";
 import { useMe } from "@/app/me";
+import type { ProgressPoint } from "@/generated/ProgressPoint";
 import type { RolloutDetail } from "@/generated/RolloutDetail";
 import { Button } from "@/parts/Button";
 import { useNow } from "@/parts/clock";
@@ -262,13 +263,23 @@ function Phases({ detail }: { detail: RolloutDetail }) {
   );
 }
 
+/** Minutes summed up: how many had ended by then. A device that is tried again ends twice. */
+function running(minutes: ProgressPoint[]): ProgressPoint[] {
+  const sum = { succeeded: 0, failed: 0 };
+  return minutes.map(({ at, succeeded, failed }) => {
+    sum.succeeded += succeeded;
+    sum.failed += failed;
+    return { at, ...sum };
+  });
+}
+
 function Progress({ detail }: { detail: RolloutDetail }) {
   const { t } = useTranslation();
   const [table, setTable] = useTwin();
-  const answer = useAsk("view.series", { rollout: detail.row.id });
-  const points = answer.data?.points;
+  const answer = useAsk("rollout.progress", { rollout: detail.row.id });
+  const points = useMemo(() => running(answer.data?.progress.points ?? []), [answer.data]);
   const drawn = useMemo(() => {
-    const rows = points ?? [];
+    const rows = points;
     return {
       times: rows.map((point) => instant(point.at)),
       counts: [{ name: t("deployment.succeeded"), token: "ok-fg", values: rows.map((point) => point.succeeded) }],
@@ -292,7 +303,7 @@ function Progress({ detail }: { detail: RolloutDetail }) {
   );
   const limit = detail.policy.failure.share;
   const threshold = useMemo(() => ({ value: limit, name: t("rollout.pauseslimit", { n: limit }) }), [limit, t]);
-  const last = points?.at(-1);
+  const last = points.at(-1);
   return (
     <Panel
       title={t("rollout.series")}
@@ -308,7 +319,7 @@ function Progress({ detail }: { detail: RolloutDetail }) {
         </>
       }
     >
-      <Listing answer={answer} isEmpty={(said) => said.points.length < 2} empty={<Empty>{t("rollout.noseries")}</Empty>}>
+      <Listing answer={answer} isEmpty={() => points.length < 2} empty={<Empty>{t("rollout.noseries")}</Empty>}>
         {() => (
           <div className="chartbox">
             <TimeSeries
@@ -341,7 +352,7 @@ function Failures({ detail }: { detail: RolloutDetail }) {
   const { t } = useTranslation();
   const word = useWord();
   const go = useNavigate();
-  const answer = useAsk("view.failures", { rollout: detail.row.id });
+  const answer = useAsk("rollout.progress", { rollout: detail.row.id });
   const counts = gather(detail.row.counts);
   const { failure } = detail.policy;
   return (
@@ -349,13 +360,12 @@ function Failures({ detail }: { detail: RolloutDetail }) {
       <div className="ph">
         <h2>{t("rollout.bycause", { n: count(counts.bad) })}</h2>
       </div>
-      <Listing answer={answer} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("rollout.nofailures")}</Empty>}>
-        {(page) =>
-          page.rows.slice(0, 5).map((row) => (
+      <Listing answer={answer} isEmpty={(said) => said.progress.failures.length === 0} empty={<Empty>{t("rollout.nofailures")}</Empty>}>
+        {(said) =>
+          said.progress.failures.slice(0, 5).map((row) => (
             <div key={row.code} className="item">
               <b className="num">{count(row.count)}</b>
               <span className="grow cut">{word(row.code)}</span>
-              <span className="t2 cut common">{row.common}</span>
               <button
                 type="button"
                 className="link plain"

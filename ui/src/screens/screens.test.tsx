@@ -32,10 +32,9 @@ afterEach(() => vi.unstubAllGlobals());
 
 it("leads from every number of the overview to its list", async () => {
   const { user } = await open("/");
-  await user.click(await screen.findByRole("link", { name: /Failed 27/ }));
-  const grid = await screen.findByRole("grid", { name: "Devices" });
-  await waitFor(() => expect(grid.getAttribute("aria-rowcount")).toBe("28"));
-  expect(location.hash).toContain("kind=bad");
+  await user.click(await screen.findByRole("link", { name: /Attention 1/ }));
+  await screen.findByRole("button", { name: /Cloned ?1/, pressed: true });
+  expect(location.hash).toContain("state=cloned");
 });
 
 it("says why a fleet is empty, and what to do", async () => {
@@ -47,7 +46,9 @@ it("says why a fleet is empty, and what to do", async () => {
 it("moves through a grid by keyboard and selects a row", async () => {
   const { user } = await open("/devices");
   const grid = await screen.findByRole("grid", { name: "Devices" });
-  await waitFor(() => expect(grid.getAttribute("aria-rowcount")).toBe("12432"));
+  await waitFor(() => expect(within(grid).getAllByText(/^GW8-/).length).toBeGreaterThan(4));
+  // It goes on: how far is not known before it was looked at.
+  expect(grid.getAttribute("aria-rowcount")).toBe("-1");
   const rows = () => within(grid).getAllByRole("row");
   rows()[1]?.focus();
   await user.keyboard("jj ");

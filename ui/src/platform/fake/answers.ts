@@ -4,15 +4,19 @@ import type { DeploymentRow } from "@/generated/DeploymentRow";
 import type { DeploymentState } from "@/generated/DeploymentState";
 import type { FoundingStatus } from "@/generated/FoundingStatus";
 import type { JobRow } from "@/generated/JobRow";
+import type { Page } from "@/generated/Page";
+import type { PageRequest } from "@/generated/PageRequest";
+import type { ProgressPoint } from "@/generated/ProgressPoint";
 import type { RolloutDetail } from "@/generated/RolloutDetail";
 import type { RolloutRow } from "@/generated/RolloutRow";
 import type { VaultStatus } from "@/generated/VaultStatus";
+import type { Why } from "@/generated/Why";
 import type { WorkspaceKind } from "@/generated/WorkspaceKind";
 import type { WorkspaceRow } from "@/generated/WorkspaceRow";
-import type { DeviceLine, HostStatus, Kind, Why } from "../needs";
+import type { HostStatus, Kind } from "../needs";
 import { CallError, type Name, type Request, type Response } from "../platform";
-import { ago, ahead, byId, deployments, devices, ids, links, models, someHex } from "./fleet";
-import { checks, keys, releaseDetail, releases, request, statement, words } from "./papers";
+import { ago, ahead, byId, type DeviceLine, deployments, devices, ids, links, models, someHex } from "./fleet";
+import { keys, releaseDetail, releases, request, statement, words } from "./papers";
 
 export type Answers = { [N in Name]?: (request: Request<N>) => Response<N> };
 
@@ -106,8 +110,6 @@ const ceremony: Ceremony = {
   asked_at: ago(8),
 };
 
-const kinds: Kind[] = ["ok", "run", "idle", "warn", "bad"];
-
 const tally = (phase?: number): Counts => {
   const counts: Counts = {};
   for (const row of deployments) if (phase === undefined || row.phase === phase) counts[row.state] = (counts[row.state] ?? 0) + 1;
@@ -190,6 +192,14 @@ function deploymentsOf(id: string): DeploymentRow[] {
   });
 }
 
+/** What ended in each minute, from what had ended by then. */
+const perMinute = (sums: ProgressPoint[]): ProgressPoint[] =>
+  sums.map(({ at, succeeded, failed }, i) => ({
+    at,
+    succeeded: succeeded - (sums[i - 1]?.succeeded ?? 0),
+    failed: failed - (sums[i - 1]?.failed ?? 0),
+  }));
+
 /** A short series for the rollouts that the pictures only pass. */
 const small = (id: string) => {
   const counts = rollouts.find((row) => row.id === id)?.counts ?? {};
@@ -264,78 +274,29 @@ function rollout(id: string): RolloutDetail {
   };
 }
 
-function window(list: DeviceLine[], request: Request<"view.devices">): Response<"view.devices"> {
-  const text = request.text?.toLowerCase();
-  const rows = list.filter(
-    (device) =>
-      (!request.model || device.model === request.model) &&
-      (!request.state || device.state === request.state) &&
-      (!request.kind || device.kind === request.kind) &&
-      (!request.version || device.components.some((one) => one.version === request.version)) &&
-      (!text || device.serial.toLowerCase().startsWith(text) || device.id.toLowerCase() === text),
-  );
-  const key = (device: DeviceLine) =>
-    request.sort === "last_seen"
-      ? (device.last_seen_at ?? "")
-      : request.sort === "model"
-        ? device.model
-        : request.sort === "version"
-          ? (device.components[0]?.version ?? "")
-          : device.serial;
-  rows.sort((a, b) => key(a).localeCompare(key(b)) * (request.descending ? -1 : 1));
-  return { total: rows.length, revision: 1, rows: rows.slice(request.offset, request.offset + request.limit) };
+/** A page of a list: the cursor is the place where it goes on. */
+function page<Row>(rows: Row[], { after, limit = 100 }: PageRequest = {}): Page<Row> {
+  const from = Number(after ?? 0);
+  return { rows: rows.slice(from, from + limit), next: from + limit < rows.length ? String(from + limit) : undefined };
 }
 
-function why(device: DeviceLine | undefined): Why {
-  switch (device?.kind) {
-    case "run":
-      return { verdict: "working", rows: [{ code: "downloading", detail: "0.96 of 1.48 MB served, its link ends in 41 m", kind: "run" }] };
-    case "idle":
-      return {
-        verdict: "waiting",
-        rows: [
-          {
-            code: "phase_not_open",
-            detail: "It is in phase 4, which opens when 95 % of phase 3 succeed and 6 h pass: now 91.2 %.",
-            kind: "idle",
-            until: ahead(3.16 * H),
-          },
-          { code: "ticket_missing", detail: "Its ticket is signed and waits with the backend.", kind: "ok" },
-        ],
-      };
-    case "warn":
-      return {
-        verdict: "blocked",
-        rows: [{ code: "offline", detail: "Not seen for more than 30 d. The offer waits; nothing is lost.", kind: "warn" }],
-      };
-    case "bad":
-      return {
-        verdict: "blocked",
-        rows: [
-          { code: "failed", detail: "Rolled back: the trial boot was not confirmed within 10 min. It runs 2.4.0 as before.", kind: "bad" },
-          {
-            code: "no_rollout",
-            detail: "Both tries of this rollout are used. Retry it, or plan a rollout that fixes the cause.",
-            kind: "idle",
-          },
-        ],
-      };
-    default:
-      return {
-        verdict: "up_to_date",
-        rows: [{ code: "newest_already", detail: "It runs the newest published release for its model.", kind: "ok" }],
-      };
-  }
-}
+const standings: Record<Kind, Why> = {
+  run: { standing: "working", reasons: [{ code: "at_work", deployment: "downloading", rollout: ids.rollouts.hx220, detail: "" }] },
+  idle: {
+    standing: "waiting",
+    reasons: [{ code: "phase_not_open", deployment: "queued", rollout: ids.rollouts.hx220, detail: "", until: ahead(3.16 * H) }],
+  },
+  warn: { standing: "blocked", reasons: [{ code: "offline", deployment: "offered", rollout: ids.rollouts.hx220, detail: "" }] },
+  bad: { standing: "blocked", reasons: [{ code: "failed", deployment: "rolled_back", detail: "trial_boot_unconfirmed" }] },
+  ok: { standing: "settled", reasons: [{ code: "no_rollout", detail: "" }] },
+};
 
 /** What the simulated host answers. */
 export function answers(scene: string, status: HostStatus): Answers {
   const empty = scene === "empty";
   const listed = empty ? [] : devices;
   const paused = new Set<string>();
-  const live = links.filter((link) => link.state === "active" || link.state === "issued");
-  const left = (link: (typeof links)[number]) => (Date.parse(link.expires_at) - Date.now()) / 1000;
-  const expiring = (link: (typeof links)[number]) => live.includes(link) && left(link) > 0 && left(link) <= 600;
+  const open = empty ? [] : links.filter((link) => link.state === "active" || link.state === "issued");
   const preview = (summary: string, effects: [number, string][]) => ({
     summary,
     effects: effects.map(([count, effect]) => ({ count, effect })),
@@ -374,7 +335,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       server_time: ago(0),
       roles: status.roles,
       devices: { active: listed.length, revoked: 2, retired: 14, replaced: 3, cloned: 0, online: Math.round(listed.length * 0.78) },
-      links: { issued: empty ? 0 : 1198, reissued: 2, open: empty ? 0 : live.length, consumed: 1150, expired: 2, revoked: 1 },
+      links: { issued: empty ? 0 : 1198, reissued: 2, open: empty ? 0 : open.length, consumed: 1150, expired: 2, revoked: 1 },
       open_rollouts: empty ? 0 : 4,
       open_alarms: 0,
       root_version: 3,
@@ -382,58 +343,65 @@ export function answers(scene: string, status: HostStatus): Answers {
       targets_expire_at: ahead(89 * D),
       root_expires_at: ahead(196 * D),
     }),
-    "view.overview": () => ({
-      at: ago(2),
-      states: Object.fromEntries(kinds.map((kind) => [kind, listed.filter((device) => device.kind === kind).length])) as Record<
-        Kind,
-        number
-      >,
-      offline_over_30_d: empty ? 0 : 274,
-      failed_last_hour: empty ? 0 : 6,
-      models: empty
-        ? []
-        : models.map((one) => ({
-            model: one.model,
-            states: { ...one.states, ok: one.total - one.states.run - one.states.idle - one.states.warn - one.states.bad },
-          })),
+    "fleet.overview": () => ({
+      server_time: ago(2),
+      devices: {
+        active: listed.length,
+        revoked: 2,
+        retired: 14,
+        replaced: 3,
+        cloned: empty ? 0 : 1,
+        online: Math.round(listed.length * 0.78),
+      },
+      models: empty ? [] : models.map((one) => ({ model: one.model, state: "active" as const, count: one.total })),
       versions: empty
         ? []
-        : models.map((one) => ({
-            model: one.model,
-            rows: one.versions.map((version) => ({
-              version,
-              count: listed.filter((device) => device.model === one.model && device.components[0]?.version === version).length,
-              below_minimum: version === "2.2.9",
-            })),
-          })),
+        : [
+            { component: "app", version: "2.4.1", count: 5214 },
+            { component: "app", version: "2.4.0", count: 3077 },
+            { component: "app", version: "2.2.9", count: 96 },
+            { component: "os", version: "5.1.0", count: 402 },
+            { component: "os", version: "5.0.2", count: 838 },
+          ],
+      rollouts: empty ? [] : rollouts.filter((row) => row.state === "running" || row.state === "paused"),
       failures: empty
         ? []
         : [
-            { code: "trial_boot_unconfirmed", count: 13, common: "hx220 9, others 4" },
-            { code: "link_expired", count: 5, common: "all behind hall-3" },
-            { code: "slot_too_small", count: 4, common: "hx220 hardware B" },
-            { code: "digest_mismatch", count: 3, common: "hall-3 cache" },
+            { code: "trial_boot_unconfirmed", count: 13 },
+            { code: "link_expired", count: 5 },
+            { code: "slot_too_small", count: 4 },
+            { code: "digest_mismatch", count: 3 },
             { code: "wrong_hardware", count: 2 },
           ],
-      links: { within_24_h: empty ? 0 : live.length, within_10_min: empty ? 0 : 3 },
-      certificates: { within_30_d: empty ? 0 : 143, within_7_d: empty ? 0 : 12 },
-      revocation_list_renew_by: ahead(5 * D),
-      download_rate: empty
-        ? []
-        : Array.from({ length: 97 }, (_, i) => ({
-            at: ago((96 - i) * 900),
-            bytes_per_second:
-              Math.max(
-                0.1,
-                0.4 +
-                  3.2 / (1 + Math.exp(-(i - 58) / 5)) -
-                  1.2 / (1 + Math.exp(-(i - 82) / 3)) +
-                  Math.sin(i * 1.7) * 0.25 +
-                  Math.sin(i * 0.63) * 0.18,
-              ) * 1e6,
-          })),
+      links: { issued: empty ? 0 : 1198, reissued: 2, open: open.length, consumed: 1150, expired: 2, revoked: 1 },
+      links_expiring: open.length,
+      certificates_expiring: empty ? [] : [{ person: "Mei Tanaka", not_after: ahead(12 * D) }],
+      open_alarms: 0,
     }),
-    "view.devices": (request) => window(listed, request),
+    "fleet.expiries": () => ({
+      rows: [
+        { what: "the revocation list", expires_at: ahead(5 * D), urgency: "urgent", remedy: "draft a change that renews it" },
+        { what: "the certificate of Mei Tanaka", expires_at: ahead(12 * D), urgency: "soon", remedy: "renew the certificate" },
+        { what: "the targets metadata", expires_at: ahead(89 * D), urgency: "later", remedy: "sign a release, or ask to renew it" },
+        { what: "the root metadata", expires_at: ahead(196 * D), urgency: "later", remedy: "rotate the root" },
+      ],
+    }),
+    "model.list": () => ({
+      rows: empty
+        ? []
+        : models.map((one) => ({ model: one.model, hardware_revisions: ["B", "C"], slots: [{ component: "app", bytes: 1_572_864 }] })),
+    }),
+    "device.list": ({ filter, page: asked }) => {
+      const start = filter.serial_prefix ?? "";
+      const found = listed.filter(
+        (device) =>
+          (!filter.model || device.model === filter.model) &&
+          (!filter.state || device.state === filter.state) &&
+          (!filter.version || device.components.some((one) => one.version === filter.version)) &&
+          device.serial.startsWith(start),
+      );
+      return page(filter.serial_prefix === undefined ? found.reverse() : found.sort((a, b) => (a.serial < b.serial ? -1 : 1)), asked);
+    },
     "device.show": ({ device }) => {
       const row = byId.get(device);
       if (!row) throw new CallError("not_found", "There is no such device.");
@@ -446,7 +414,7 @@ export function answers(scene: string, status: HostStatus): Answers {
       };
     },
     "device.timeline": ({ device }) => ({ rows: timeline(byId.get(device)) }),
-    "view.why": ({ device }) => why(byId.get(device)),
+    "device.why": ({ device }) => standings[byId.get(device)?.kind ?? "ok"],
     "device.revoke_preview": ({ device }) =>
       preview(`${byId.get(device)?.serial} is refused from its next request on. It cannot be taken back.`, [
         [1, "certificate on the revocation list"],
@@ -456,7 +424,6 @@ export function answers(scene: string, status: HostStatus): Answers {
     "device.revoke": () => ({}),
     "release.list": () => ({ rows: empty ? [] : releases }),
     "release.show": ({ release }) => releaseDetail(release),
-    "view.checks": () => ({ rows: checks }),
     "release.review": ({ release }) => releaseDetail(release),
     "release.propose": () => releaseDetail(ids.releases.vt12next),
     "request.list": () => ({ rows: empty ? [] : [request] }),
@@ -489,31 +456,32 @@ export function answers(scene: string, status: HostStatus): Answers {
       const limit = page.limit ?? 100;
       return { rows: rows.slice(from, from + limit), next: from + limit < rows.length ? String(from + limit) : undefined };
     },
-    "view.series": ({ rollout: id }) => ({
-      points:
-        id !== ids.rollouts.hx220
-          ? small(id)
-          : Array.from({ length: 79 }, (_, i) => {
-              const hours = (i / 78) * 6.5;
-              const grow = (from: number, n: number, k: number) => (hours < from ? 0 : n * (1 - Math.exp(-((hours - from) ** 2) * k)));
-              return {
-                at: ago((6.5 - hours) * H),
-                succeeded: Math.round(grow(0, 10, 3) + grow(1.1, 229, 0.9) + grow(3.67, 1010, 0.25)),
-                failed: Math.round(grow(1.8, 2, 4) + grow(3.9, 19, 0.5)),
-              };
-            }),
-    }),
-    "view.failures": ({ rollout: id }) => ({
-      rows:
-        id === ids.rollouts.hx220
-          ? [
-              { code: "trial_boot_unconfirmed", count: 9, common: "8 on HW B" },
-              { code: "link_expired", count: 5, common: "all on hall-3" },
-              { code: "slot_too_small", count: 4, common: "HW B" },
-              { code: "digest_mismatch", count: 2, common: "hall-3 cache" },
-              { code: "wrong_hardware", count: 1, common: "1 device" },
-            ]
-          : [{ code: "trial_boot_unconfirmed", count: 3, common: "HW B" }],
+    "rollout.progress": ({ rollout: id }) => ({
+      progress: {
+        points: perMinute(
+          id !== ids.rollouts.hx220
+            ? small(id)
+            : Array.from({ length: 79 }, (_, i) => {
+                const hours = (i / 78) * 6.5;
+                const grow = (from: number, n: number, k: number) => (hours < from ? 0 : n * (1 - Math.exp(-((hours - from) ** 2) * k)));
+                return {
+                  at: ago((6.5 - hours) * H),
+                  succeeded: Math.round(grow(0, 10, 3) + grow(1.1, 229, 0.9) + grow(3.67, 1010, 0.25)),
+                  failed: Math.round(grow(1.8, 2, 4) + grow(3.9, 19, 0.5)),
+                };
+              }),
+        ),
+        failures:
+          id === ids.rollouts.hx220
+            ? [
+                { code: "trial_boot_unconfirmed", count: 9 },
+                { code: "link_expired", count: 5 },
+                { code: "slot_too_small", count: 4 },
+                { code: "digest_mismatch", count: 2 },
+                { code: "wrong_hardware", count: 1 },
+              ]
+            : [{ code: "trial_boot_unconfirmed", count: 3 }],
+      },
     }),
     "rollout.pause": ({ rollout: id }) => {
       paused.add(id);
@@ -572,29 +540,18 @@ export function answers(scene: string, status: HostStatus): Answers {
       };
     },
     "rollout.start": () => rollout(ids.rollouts.hx220),
-    "view.links": (request) => {
-      const all = empty ? [] : links;
-      const text = request.text?.toLowerCase();
-      const rows = all.filter(
-        (link) =>
-          (!request.state || link.state === request.state) &&
-          (!request.expiring || expiring(link)) &&
-          (!text || link.serial.toLowerCase().startsWith(text) || link.id.toLowerCase().includes(text)),
-      );
-      return {
-        total: rows.length,
-        revision: 1,
-        rows: rows.slice(request.offset, request.offset + request.limit),
-        counts: {
-          all: all.length,
-          live: empty ? 0 : live.length,
-          expiring: all.filter(expiring).length,
-          partial: all.filter((link) => link.state === "active").length,
-          expired: all.filter((link) => link.state === "expired").length,
-          consumed: all.filter((link) => link.state === "consumed").length,
-        },
-      };
-    },
+    "link.list": ({ state, device, expires_before, page: asked }) =>
+      page(
+        open
+          .filter(
+            (link) =>
+              (!state || link.state === state) &&
+              (!device || link.device === device) &&
+              (!expires_before || link.expires_at < expires_before),
+          )
+          .sort((a, b) => (a.expires_at < b.expires_at ? -1 : 1)),
+        asked,
+      ),
     "link.revoke": () => ({}),
     "link.reissue": () => ({}),
     "view.inbox": () => ({
@@ -631,17 +588,6 @@ export function answers(scene: string, status: HostStatus): Answers {
           ],
     }),
     "fleet.alarms": () => ({ rows: [] }),
-    "view.calendar": () => ({
-      rows: [
-        { what: "revocation_list", name: "list 118", expires_at: ahead(5 * D) },
-        { what: "key", name: "Mei Tanaka, targets", expires_at: ahead(12 * D) },
-        { what: "key", name: "Tomas Lindqvist, targets", expires_at: ahead(64 * D) },
-        { what: "targets", name: "targets 42", expires_at: ahead(89 * D) },
-        { what: "key", name: "Ines Okafor, targets", expires_at: ahead(105 * D) },
-        { what: "root", name: "root 3", expires_at: ahead(196 * D) },
-        { what: "certificates", name: "st-02 issuing CA", expires_at: ahead(4 * 365 * D) },
-      ],
-    }),
     "fleet.people": () => ({
       rows: [
         { spki: someHex(32), name: "Ines Okafor", roles: ["release_manager", "admin"] },
@@ -652,7 +598,6 @@ export function answers(scene: string, status: HostStatus): Answers {
       ],
     }),
     "audit.list": () => ({ rows: audit }),
-    "view.chain": () => ({ checked_to: 88_402, intact: true, cosigned_by: ["Ines Okafor", "Tomas Lindqvist"] }),
     "vault.show": () => {
       if (status.vault === "none") throw new CallError("not_found", "There is no vault in this workspace.");
       return vault(status.person, status.vault === "unlocked");

@@ -1,6 +1,9 @@
 import type { DeploymentRow } from "@/generated/DeploymentRow";
 import type { DeploymentState } from "@/generated/DeploymentState";
-import type { DeviceLine, Kind, LinkLine } from "../needs";
+import type { DeviceRow } from "@/generated/DeviceRow";
+import type { LinkRow } from "@/generated/LinkRow";
+import type { LinkState } from "@/generated/LinkState";
+import type { Kind } from "../needs";
 import { chance, hex, id } from "./chance";
 
 /** When this page was opened: the fleet's "now". */
@@ -91,8 +94,6 @@ function makeDevices(): DeviceLine[] {
         certificate: "",
         kind,
         wanted: kind === "run" || kind === "idle" ? one.wanted : undefined,
-        deployment: kind === "run" ? "downloading" : kind === "idle" ? "queued" : kind === "bad" ? "failed" : undefined,
-        certificate_expires_at: ahead(480 * D * (0.03 + random())),
       });
     }
   }
@@ -105,6 +106,12 @@ export const byId = new Map(devices.map((device) => [device.id, device]));
 const total = 1_483_152;
 const hx220 = devices.filter((device) => device.model === "hx220");
 const of = (kind: Kind) => hx220.filter((device) => device.kind === kind);
+
+/** What the sample knows of a device beyond the list. */
+export interface DeviceLine extends DeviceRow {
+  kind: Kind;
+  wanted?: string;
+}
 
 /** The deployments of the rollout that the pictures show: 4,820 devices, phase 3 of 5 open. */
 function makeDeployments(): DeploymentRow[] {
@@ -164,58 +171,31 @@ function makeDeployments(): DeploymentRow[] {
 
 export const deployments = makeDeployments();
 
-type Spec = [LinkLine["state"], number, number, number, number, string | undefined, number];
-/** Links by hand where the pictures look, the rest in bulk. State, issued ago, life, share served, attempts, from, seen ago. */
+type Spec = [state: LinkState, issued: number, life: number, part: number];
+/** Links by hand where the pictures look, the rest in bulk: state, issued ago, life, share served. */
 const shown: Spec[] = [
-  ["active", 3408, 3600, 0.21, 3, "hall-3 10.20.3.41", 117],
-  ["active", 3244, 3600, 0.81, 1, "hall-3 10.20.3.44", 4],
-  ["issued", 3018, 3600, 0, 0, undefined, 0],
-  ["expired", 3684, 3600, 0.46, 4, "hall-3 10.20.3.38", 86],
-  ["issued", 83, 3600, 0.46, 0, "hall-3", 83],
-  ["expired", 3776, 3600, 0, 0, undefined, 0],
-  ["issued", 175, 3600, 0, 0, undefined, 0],
-  ["active", 1086, 3600, 0.65, 2, "hall-3 10.20.3.17", 2],
-  ["active", 937, 3600, 0.82, 1, "hall-2 10.20.2.90", 1],
-  ["active", 937, 3600, 0.8, 1, "hall-2 10.20.2.93", 1],
-  ["active", 839, 3600, 0.5, 1, "hall-1 10.20.1.12", 3],
-  ["active", 839, 3600, 0.09, 2, "hall-1 10.20.1.19", 48],
-  ["issued", 218, 3600, 0, 0, undefined, 0],
-  ["issued", 218, 3600, 0, 0, undefined, 0],
+  ["active", 3408, 3600, 0.21],
+  ["active", 3244, 3600, 0.81],
+  ["issued", 3018, 3600, 0],
+  ["issued", 83, 3600, 0.46],
+  ["issued", 175, 3600, 0],
+  ["active", 1086, 3600, 0.65],
+  ["active", 937, 3600, 0.82],
+  ["active", 937, 3600, 0.8],
+  ["active", 839, 3600, 0.5],
+  ["active", 839, 3600, 0.09],
+  ["issued", 218, 3600, 0],
+  ["issued", 218, 3600, 0],
 ];
 
-function makeLinks(): LinkLine[] {
+function makeLinks(): LinkRow[] {
   const queue = [...of("run"), ...of("bad"), ...of("idle"), ...of("ok")];
   const specs: Spec[] = [
     ...shown,
-    ...Array.from(
-      { length: 27 },
-      (): Spec => [
-        "active",
-        300 + Math.floor(random() * 2400),
-        3600,
-        0.05 + random() * 0.9,
-        1,
-        `hall-${1 + Math.floor(random() * 4)} 10.20.${1 + Math.floor(random() * 4)}.${10 + Math.floor(random() * 200)}`,
-        Math.floor(random() * 60),
-      ],
-    ),
-    ...Array.from(
-      { length: 1150 },
-      (): Spec => [
-        "consumed",
-        3900 + Math.floor(random() * 9000),
-        3600,
-        1,
-        1,
-        `hall-${1 + Math.floor(random() * 4)}`,
-        200 + Math.floor(random() * 9000),
-      ],
-    ),
-    ["revoked", 8500, 3600, 0.27, 2, "hall-2 10.20.2.15", 7260],
+    ...Array.from({ length: 27 }, (): Spec => ["active", 300 + Math.floor(random() * 2400), 3600, 0.05 + random() * 0.9]),
   ];
-  return specs.map(([state, issued, life, part, attempts, from, seen], i) => {
-    const again = i === 4 || i === 6;
-    const device = queue[again ? i - 1 : i];
+  return specs.map(([state, issued, life, part], i) => {
+    const device = queue[i];
     return {
       id: id("lnk", random),
       device: device?.id ?? "",
@@ -224,13 +204,9 @@ function makeLinks(): LinkLine[] {
       state,
       issued_at: ago(issued),
       expires_at: ahead(life - issued),
-      issue: again || part > 0.6 ? 2 : 1,
+      issue: part > 0.6 ? 2 : 1,
       served_bytes: Math.round(total * part),
       total_bytes: total,
-      attempts,
-      last_from: from,
-      last_seen_at: seen ? ago(seen) : undefined,
-      ended_at: state === "consumed" || state === "revoked" ? ago(Math.max(30, seen)) : undefined,
     };
   });
 }

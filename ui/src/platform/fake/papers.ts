@@ -5,7 +5,6 @@ import type { ReleaseState } from "@/generated/ReleaseState";
 import type { SignatureRequest } from "@/generated/SignatureRequest";
 import type { Statement } from "@/generated/Statement";
 import type { VaultKey } from "@/generated/VaultKey";
-import type { ReleaseCheck } from "../needs";
 import { CallError } from "../platform";
 import { ago, ahead, ids, someHex } from "./fleet";
 
@@ -138,15 +137,6 @@ export const statement = (you: string): Statement => ({
   key_holders: keyHolders(you),
   no_separation_of_duties: false,
 });
-
-export const checks: ReleaseCheck[] = [
-  { check: "format", kind: "ok", detail: "MCUboot header, 412,160 bytes" },
-  { check: "digest", kind: "ok", detail: "SHA-256 as in the metadata" },
-  { check: "fits_slot", kind: "ok", detail: "403 of 448 kB" },
-  { check: "version_rises", kind: "ok", detail: "0.18.2 to 0.18.3" },
-  { check: "counter_holds", kind: "ok", detail: "9, unchanged" },
-  { check: "compatible", kind: "ok", detail: "vt12, hardware B and C" },
-];
 
 export const keys: VaultKey[] = [
   { role: "root", algorithm: "Ed25519", public: `a11d${someHex(28)}7c40` },
