@@ -16,5 +16,5 @@ export default defineConfig({
   reporter: "list",
   timeout: 150_000,
   expect: { timeout: 15_000 },
-  use: { ...chromium, actionTimeout: 15_000 },
+  use: { ...chromium, actionTimeout: 30_000 },
 });

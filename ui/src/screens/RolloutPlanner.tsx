@@ -78,7 +78,7 @@ export function RolloutPlanner() {
                 size="lg"
                 look="primary"
                 denied={me.denied(OPERATE)}
-                disabled={!ready || !preview.data || preview.isFetching || start.isPending}
+                disabled={!ready || !preview.data || preview.isPlaceholderData || start.isPending}
                 onClick={run}
               >
                 {t("plan.start", { n: count(preview.data?.devices ?? 0) })}
