@@ -49,6 +49,20 @@ impl Device {
         assert_eq!(enrolled.code, Some(0), "{enrolled:?}");
     }
 
+    /// Asks for a fresh certificate; somebody has to approve meanwhile.
+    pub(crate) fn renew(&self) {
+        let renewed = run(&mut self.agent("renew"), Duration::from_secs(60));
+        assert_eq!(renewed.code, Some(0), "{renewed:?}");
+    }
+
+    /// Whether a file of its own data holds this text.
+    pub(crate) fn stores(&self, text: &str) -> bool {
+        let files = fs::read_dir(self.dir.join("data")).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| fs::read(file.path()).ok())
+            .any(|content| content.windows(text.len()).any(|window| window == text.as_bytes()))
+    }
+
     pub(crate) fn start(&mut self) {
         self.process = Some(Process::start(&mut self.agent("run"), &self.dir.join("log")));
     }

@@ -105,9 +105,14 @@ impl App {
         let order = Order {
             rollout: RolloutId::random(&mut envelope::SystemRandom),
             phase: 0,
-            target: target.clone(),
-            key: Some(self.content_key(&vault, &target)?),
-            times: Times { issued_at: now, not_before: now, not_after: expires },
+            component: target.custom.component.clone(),
+            install: Some((target.clone(), self.content_key(&vault, &target)?)),
+            times: Times {
+                issued_at: now,
+                not_before: now,
+                not_after: expires,
+                targets_expire: target.targets_expire,
+            },
             deputy,
         };
         let issued = self.sign_tickets(&vault, &order, &devices).await?;

@@ -54,7 +54,7 @@ impl App {
         if reason.is_empty() {
             return Err(invalid("say why, for those who sign and for the audit trail"));
         }
-        let drafted = draft(&self.trust().await?, &request.edits, self.now())?;
+        let drafted = draft(&self.newest_signed().await?, &request.edits, self.now())?;
         let mut requests = Vec::new();
         if let Some((targets, keys)) = drafted.targets {
             requests.push(self.ask(Purpose::Trust, targets, keys, reason.to_owned()).await?);

@@ -334,7 +334,7 @@ mod tests {
     }
 
     fn custom(artifact: &ReleaseArtifact, release: u8) -> TargetCustom {
-        crate::release::custom(artifact, ReleaseId::new([release; 16]))
+        backend::target_custom(artifact, ReleaseId::new([release; 16]))
     }
 
     fn published(artifact: &ReleaseArtifact) -> Targets {

@@ -203,7 +203,7 @@ table! { App:
     DeviceWhy "device.why" Access::Member, DeviceName => Why;
     DeviceTimeline "device.timeline" Access::Member, DeviceTimelineRequest => Page<TimelineEntry>;
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
-    DeviceRevoke "device.revoke" ADMIN, RevokeDevice => Done, Consent;
+    DeviceRevoke "device.revoke" ADMIN, RevokeDevice => RevokedDevice, Consent;
     DeviceClearClonedPreview "device.clear_cloned_preview" ADMIN, DeviceName => Preview;
     DeviceClearCloned "device.clear_cloned" ADMIN, ClearCloned => Done;
 
@@ -230,6 +230,7 @@ table! { App:
     RequestSignFile "request.sign_file" Access::Local, SignRequestFile => SignatureFile, Consent;
     RequestAddSignature "request.add_signature" RELEASE, AddSignatureFile => SignatureRequest;
     RequestRenew "request.renew" RELEASE, Nothing => SignatureRequest;
+    RequestPublish "request.publish" RELEASE, RequestName => SignatureRequest;
     RequestClose "request.close" RELEASE, RequestName => SignatureRequest;
 
     RolloutPreview "rollout.preview" OPERATE, PlanRollout => RolloutPlan;

@@ -14,7 +14,10 @@ use crate::{
         DeviceClearCloned, DeviceClearClonedPreview, DeviceList, DeviceRevoke, DeviceRevokePreview,
         DeviceShow, DeviceTimeline, Handle,
     },
-    dto::{ClearCloned, DeviceName, DeviceTimelineRequest, Done, ListDevices, Preview, RevokeDevice},
+    dto::{
+        ClearCloned, DeviceName, DeviceTimelineRequest, Done, ExposedRelease, ListDevices, Preview,
+        RevokeDevice, RevokedDevice,
+    },
     release::{effect, expect_same, preview},
     workspace::replace,
 };
@@ -69,19 +72,24 @@ impl Handle<DeviceTimeline> for App {
 impl Handle<DeviceRevokePreview> for App {
     async fn handle(&self, request: DeviceName) -> Result<Preview, Error> {
         let device = Handle::<DeviceShow>::handle(self, request).await?;
+        let exposed = self.opened_by(&device).await?;
         Ok(preview(
             format!("revoke {}: it is refused from its next request on, for good", device.row.serial),
             vec![
                 effect("certificate is revoked", 1),
                 effect("open deployments are canceled", device.deployments.len() as u64),
+                effect(
+                    "releases have a content key that it holds, and should be sealed again",
+                    exposed.len() as u64,
+                ),
             ],
-            &(device.row.state, device.spki),
+            &(device.row.state, device.spki, exposed),
         ))
     }
 }
 
 impl Handle<DeviceRevoke> for App {
-    async fn handle(&self, request: RevokeDevice) -> Result<Done, Error> {
+    async fn handle(&self, request: RevokeDevice) -> Result<RevokedDevice, Error> {
         let device = request.device;
         let now = Handle::<DeviceRevokePreview>::handle(self, DeviceName { device }).await?;
         expect_same(&now, &request.token)?;
@@ -95,7 +103,8 @@ impl Handle<DeviceRevoke> for App {
         self.session().await?.client.tell(&path::revoke_device(device), &body).await?;
         replace(&self.workspace().file("revoked.cbor"), &list)?;
         self.memory()?.forget(device)?;
-        Ok(Done {})
+        let detail = Handle::<DeviceShow>::handle(self, DeviceName { device }).await?;
+        Ok(RevokedDevice { exposed: self.opened_by(&detail).await? })
     }
 }
 
@@ -127,6 +136,11 @@ impl Handle<DeviceClearCloned> for App {
 }
 
 impl App {
+    /// The published releases whose content key a ticket brought to this device, as the backend reports.
+    async fn opened_by(&self, device: &DeviceDetail) -> Result<Vec<ExposedRelease>, Error> {
+        self.sealed_releases(|release| device.opened.contains(&release.row.id)).await
+    }
+
     /// The next signed list of revoked keys: all that are revoked already, and this device's.
     async fn revocation_list(&self, device: DeviceId, vault: &vault::Vault) -> Result<Vec<u8>, Error> {
         let session = self.session().await?;

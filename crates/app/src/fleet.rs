@@ -28,7 +28,7 @@ impl Handle<FleetShow> for App {
 
 impl Handle<FleetKeys> for App {
     async fn handle(&self, _: Nothing) -> Result<dto::FleetKeys, Error> {
-        let trust = self.trust().await?;
+        let trust = self.newest_signed().await?;
         let root = trust.state.root().signed();
         let mut keys = Vec::new();
         for (role, of) in [("root", &root.roles.root), ("targets", &root.roles.targets)] {

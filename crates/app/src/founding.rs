@@ -3,7 +3,7 @@
 //! The founder's vault makes the CAs; the founding file then goes from key holder to key holder, each
 //! of whom checks that it says what they expect and signs, until a backend can adopt it.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use envelope::{
     KemPublicKey, PublicKey, SystemRandom, TrustKeys,
@@ -55,6 +55,13 @@ pub struct Founding {
     pub(crate) ca_root: Base64,
     pub(crate) issuing_cas: Vec<Base64>,
     pub(crate) server_certificate: Base64,
+}
+
+/// A founding that may have made its CAs and has not come to its end.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    fleet: FleetId,
+    vault: [u8; 16],
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -196,8 +203,10 @@ impl Handle<FleetFound> for App {
         let mine = self.card()?;
         let now = self.now();
         let out = request.file.clone();
+        let begun = self.workspace().file("founding-begun.json");
+        let fleet = begin(&begun, &vault)?;
         let founding = blocking(move || {
-            let mut founding = found(&request, mine, &vault, now)?;
+            let mut founding = found(&request, fleet, mine, &vault, now)?;
             founding.sign(&vault, now)?;
             Ok(founding)
         })
@@ -205,6 +214,8 @@ impl Handle<FleetFound> for App {
         let membership = founding.membership(&self.card()?)?;
         write_json(Path::new(&out), &founding)?;
         self.workspace().join(&membership)?;
+        // Of no more use in a workspace that belongs to its fleet.
+        fs::remove_file(begun).ok();
         self.reconnect().await;
         founding.status()
     }
@@ -229,7 +240,31 @@ impl Handle<FleetSign> for App {
     }
 }
 
-fn found(request: &FoundFleet, mine: MemberCard, vault: &Vault, now: UnixTime) -> Result<Founding, Error> {
+/// The id of the fleet that this vault founds: the same until it is founded, so that the CAs which an
+/// attempt that failed left in the vault serve the next one. CAs of another fleet serve none.
+fn begin(file: &Path, vault: &Vault) -> Result<FleetId, Error> {
+    if file.exists() {
+        let begun: Begun = read_json(file)?;
+        if begun.vault == *vault.id().as_bytes() {
+            return Ok(begun.fleet);
+        }
+    }
+    if CA_KEYS.iter().any(|role| vault.key(*role).is_ok()) {
+        return Err(Error::new(ErrorCode::Conflict, "this vault holds the CAs of another fleet")
+            .hint("found a fleet with a vault of its own"));
+    }
+    let begun = Begun { fleet: FleetId::random(&mut SystemRandom), vault: *vault.id().as_bytes() };
+    write_json(file, &begun)?;
+    Ok(begun.fleet)
+}
+
+fn found(
+    request: &FoundFleet,
+    fleet: FleetId,
+    mine: MemberCard,
+    vault: &Vault,
+    now: UnixTime,
+) -> Result<Founding, Error> {
     let backend: BackendIdentity = read_json(Path::new(&request.backend))?;
     let mut cards = vec![mine];
     for file in &request.cards {
@@ -238,9 +273,10 @@ fn found(request: &FoundFleet, mine: MemberCard, vault: &Vault, now: UnixTime) -
     check_threshold(request.threshold, &cards)?;
 
     let random = &mut SystemRandom;
-    let fleet = FleetId::random(random);
     let why = |what: &str| vault.intent("fleet.found", &fleet.to_string(), what, now);
-    vault.generate(&CA_KEYS, &why("the fleet's CAs"))?;
+    if vault.key(KeyRole::CaRoot).is_err() {
+        vault.generate(&CA_KEYS, &why("the fleet's CAs"))?;
+    }
     let signer =
         |role: KeyRole| Ok::<_, Error>(vault.ca_signer(vault.key(role)?.id, why("the first certificates"))?);
     let organization: pki::Organization = request.organization.parse()?;

@@ -121,7 +121,7 @@ impl Handle<FleetRenewPerson> for App {
 impl Handle<FleetRemovePersonPreview> for App {
     async fn handle(&self, request: RemovePerson) -> Result<Preview, Error> {
         let person = self.person(request.spki).await?;
-        let trust = self.trust().await?;
+        let trust = self.newest_signed().await?;
         let keys = trust.keys.entries().iter().filter(|key| key.holder == person.name).count();
         let exposed = self.exposed(&trust, &person.name).await?;
         let rollouts: usize = exposed.iter().map(|release| release.rollouts.len()).sum();
@@ -134,7 +134,7 @@ impl Handle<FleetRemovePersonPreview> for App {
                     "releases are sealed to their vault, and have to be sealed again",
                     exposed.len() as u64,
                 ),
-                effect("open rollouts of these need new tickets", rollouts as u64),
+                effect("open rollouts of these have to be started anew", rollouts as u64),
             ],
             &(person.revoked_at, &exposed),
         ))
@@ -152,7 +152,7 @@ impl Handle<FleetRemovePerson> for App {
         if person.revoked_at.is_none() {
             session.client.tell(&path::revoke_person(spki), &()).await?;
         }
-        let trust = self.trust().await?;
+        let trust = self.newest_signed().await?;
         let exposed = self.exposed(&trust, &person.name).await?;
         let listed = trust.keys.entries().iter().any(|key| key.holder == person.name);
         let change = if listed || held(&trust, &person.name) > 0 {

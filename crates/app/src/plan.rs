@@ -19,7 +19,7 @@ use crate::{
     App, Error,
     desk::Session,
     device::Query,
-    dto::{Exclusion, ExclusionReason, ListDevices, PlanRollout, RolloutPlan, Size},
+    dto::{Exclusion, ExclusionReason, ListDevices, PassFirst, PlanRollout, RolloutPlan, Size},
     error::chain,
     trust::Trust,
 };
@@ -34,6 +34,22 @@ pub(crate) struct Planned {
     pub(crate) plan: RolloutPlan,
     pub(crate) target: PlannedTarget,
     pub(crate) devices: Vec<Eligible>,
+}
+
+/// The devices that take no part, by reason.
+type Excluded = BTreeMap<Why, Vec<DeviceId>>;
+
+/// Why a device takes no part.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Why {
+    reason: ExclusionReason,
+    first: Option<PassFirst>,
+}
+
+impl From<ExclusionReason> for Why {
+    fn from(reason: ExclusionReason) -> Self {
+        Self { reason, first: None }
+    }
 }
 
 /// What is installed, verified.
@@ -72,7 +88,8 @@ impl App {
         let (devices, mut excluded) =
             self.eligible(&request.devices, &target, revoked.as_deref(), &trust.targets).await?;
 
-        let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))?;
+        let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))
+            .map_err(|error| none_left(error, &excluded))?;
         let policy = Policy {
             phases,
             failure: request.failure,
@@ -88,23 +105,18 @@ impl App {
         let taken = policy.devices() as usize;
         if taken < devices.len() {
             excluded
-                .entry(ExclusionReason::BeyondPhases)
+                .entry(ExclusionReason::BeyondPhases.into())
                 .or_default()
                 .extend(devices[taken..].iter().map(|device| device.device));
         }
         let devices: Vec<_> = devices.into_iter().take(taken).collect();
         let not_before = policy.earliest(request.start_at.unwrap_or_else(|| self.now()));
-        let exclusions = excluded.into_iter().map(|(reason, devices)| Exclusion {
-            reason,
-            count: u32::try_from(devices.len()).unwrap_or(u32::MAX),
-            examples: devices.into_iter().take(EXAMPLES).collect(),
-        });
         let mut plan = RolloutPlan {
             target: target.name.clone(),
             component: target.custom.component.clone(),
             version: target.custom.version.clone(),
             devices: u32::try_from(devices.len()).unwrap_or(u32::MAX),
-            excluded: exclusions.collect(),
+            excluded: exclusions(excluded),
             traffic_bytes: target.ciphertext_bytes.saturating_mul(devices.len() as u64),
             policy,
             not_before,
@@ -147,17 +159,16 @@ impl App {
         let now = self.now();
         let mut refused = None;
         let wanted = |sealed: &&SealedArtifactRow| sealed_as.is_none_or(|id| sealed.id == id);
-        let found =
-            release.sealed.iter().rev().filter(wanted).find_map(|sealed| {
-                match SealedArtifact::verify(&sealed.record, &custom.model, &trust.keys, now) {
-                    Ok(record) if record.artifact == *info.sha256() => Some((sealed, record)),
-                    Ok(_) => None,
-                    Err(error) => {
-                        refused = Some(error);
-                        None
-                    }
+        let found = release.sealed.iter().filter(wanted).find_map(|sealed| {
+            match SealedArtifact::verify(&sealed.record, &custom.model, &trust.keys, now) {
+                Ok(record) if record.artifact == *info.sha256() => Some((sealed, record)),
+                Ok(_) => None,
+                Err(error) => {
+                    refused = Some(error);
+                    None
                 }
-            });
+            }
+        });
         let Some((sealed, record)) = found else {
             let error = match sealed_as {
                 None => Error::new(ErrorCode::PreconditionFailed, "the release is not sealed")
@@ -186,7 +197,7 @@ impl App {
             record: Arc::new(record),
             ciphertext_bytes,
             targets_version: trust.targets.targets_version(),
-            targets_expire: trust.state.targets().map_or(now, |targets| targets.signed().expires),
+            targets_expire: trust.targets.targets_expire(),
         })
     }
 
@@ -198,10 +209,10 @@ impl App {
         target: &PlannedTarget,
         revoked: Option<&RevocationList>,
         targets: &TargetsView,
-    ) -> Result<(Vec<Eligible>, BTreeMap<ExclusionReason, Vec<DeviceId>>), Error> {
+    ) -> Result<(Vec<Eligible>, Excluded), Error> {
         let session = self.session().await?;
         let mut eligible = Vec::new();
-        let mut excluded: BTreeMap<ExclusionReason, Vec<DeviceId>> = BTreeMap::new();
+        let mut excluded = Excluded::new();
         let mut list = ListDevices::default();
         list.filter.model = Some(target.custom.model.clone());
         list.page.limit = Some(PAGE);
@@ -215,7 +226,7 @@ impl App {
                 match self.judge(&row, target, targets).await? {
                     // Whatever the backend's own record says by now.
                     Ok(device) if revoked.is_some_and(|list| list.revokes(&device.identity.spki)) => {
-                        excluded.entry(ExclusionReason::NotActive).or_default().push(row.id);
+                        excluded.entry(ExclusionReason::NotActive.into()).or_default().push(row.id);
                     }
                     Ok(device) => eligible.push(device),
                     Err(reason) => excluded.entry(reason).or_default().push(row.id),
@@ -233,22 +244,23 @@ impl App {
         row: &DeviceRow,
         target: &PlannedTarget,
         targets: &TargetsView,
-    ) -> Result<Result<Eligible, ExclusionReason>, Error> {
+    ) -> Result<Result<Eligible, Why>, Error> {
         if row.state != DeviceState::Active {
-            return Ok(Err(ExclusionReason::NotActive));
+            return Ok(Err(ExclusionReason::NotActive.into()));
         }
         let custom = &target.custom;
         if row.model != custom.model || !custom.hardware_revisions.contains(&row.hardware_revision) {
-            return Ok(Err(ExclusionReason::Incompatible));
+            return Ok(Err(ExclusionReason::Incompatible.into()));
         }
         let running = row.components.iter().find(|part| part.component == custom.component);
         if running.is_some_and(|part| part.version >= custom.version) {
-            return Ok(Err(ExclusionReason::UpToDate));
+            return Ok(Err(ExclusionReason::UpToDate.into()));
         }
         let (revision, version) = (&row.hardware_revision, running.map(|part| &part.version));
         let between = targets.must_pass(&custom.model, revision, &custom.component, version, &custom.version);
-        if between.is_some() {
-            return Ok(Err(ExclusionReason::MustPassFirst));
+        if let Some(between) = between {
+            let first = PassFirst { version: between.version.clone(), release: between.release };
+            return Ok(Err(Why { reason: ExclusionReason::MustPassFirst, first: Some(first) }));
         }
         let session = self.session().await?;
         if self.unlocked().is_ok()
@@ -257,7 +269,7 @@ impl App {
             return Ok(Ok(known));
         }
         let detail: DeviceDetail = session.client.get(&path::device(row.id)).await?;
-        Ok(self.verify(row, custom, &detail).await)
+        Ok(self.verify(row, &custom.component, &detail).await.map_err(Why::from))
     }
 
     /// A device whose possession of these very keys this desktop has seen proven. A renewed certificate
@@ -290,7 +302,7 @@ impl App {
     pub(crate) async fn verify(
         &self,
         row: &DeviceRow,
-        custom: &TargetCustom,
+        component: &Component,
         detail: &DeviceDetail,
     ) -> Result<Eligible, ExclusionReason> {
         let session = self.session().await.map_err(|_| ExclusionReason::Untrusted)?;
@@ -316,7 +328,7 @@ impl App {
         let key = PublicKey::P256(*certificate.certificate().key().sec1());
         Proof::verify_possession(&proof.proof, row.id, sha256(proven), &key)
             .map_err(|_| ExclusionReason::NotProven)?;
-        Ok(eligible(row, &certificate, &custom.component))
+        Ok(eligible(row, &certificate, component))
     }
 }
 
@@ -329,6 +341,26 @@ fn eligible(row: &DeviceRow, certificate: &pki::DeviceCertificate, component: &C
         kem,
         hardware_revision: row.hardware_revision.clone(),
         seq: running.map_or(0, |part| part.seq),
+    }
+}
+
+fn exclusions(excluded: Excluded) -> Vec<Exclusion> {
+    let exclusion = |(why, devices): (Why, Vec<DeviceId>)| Exclusion {
+        reason: why.reason,
+        count: u32::try_from(devices.len()).unwrap_or(u32::MAX),
+        examples: devices.into_iter().take(EXAMPLES).collect(),
+        first: why.first,
+    };
+    excluded.into_iter().map(exclusion).collect()
+}
+
+/// Where devices wait for a release that they must pass, that one is rolled out first.
+fn none_left(error: Error, excluded: &Excluded) -> Error {
+    match excluded.keys().find_map(|why| why.first.as_ref()) {
+        Some(PassFirst { version, release }) => error
+            .detail(format!("devices must install {version} first, which none may jump over"))
+            .hint(format!("`fleetseal rollout start {release}`, and this one once they have confirmed it")),
+        None => error,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use backend::{target_custom, target_file};
 use envelope::{SystemRandom, tuf::Signed};
 use model::{Component, ReleaseId, TargetName};
 use protocol::{
@@ -18,7 +19,7 @@ use crate::{
     command::{Handle, ModelList, ModelPut, ReleaseCheck, ReleasePropose, ReleaseRepropose},
     device::Query,
     dto::{Check, Checks, ListDevices, Nothing, ProposeArtifact, ProposeRelease, ReleaseName},
-    release::{current, target_file},
+    release::current,
     trust::untrusted,
     vaults::blocking,
 };
@@ -72,7 +73,7 @@ impl Handle<ReleaseRepropose> for App {
             crate::check::rises(
                 current(&trust)?,
                 &artifact.target,
-                &crate::release::custom(artifact, release.row.id),
+                &target_custom(artifact, release.row.id),
             )?;
         }
         self.propose(Proposal {
@@ -122,7 +123,7 @@ impl App {
                 declared: models.iter().find(|model| model.model == artifact.model),
                 enrolled: !found.rows.is_empty(),
             };
-            let custom = crate::release::custom(artifact, release);
+            let custom = target_custom(artifact, release);
             checks.extend(check(artifact, &custom, file, &known));
         }
         Ok(checks)

@@ -11,14 +11,14 @@ use std::{
 use bytes::Bytes;
 use envelope::{
     ContentKey, SealedArtifact, Sha256, SystemRandom, sha256,
-    tuf::{Hashes, Signed, TargetCustom, TargetFile, Targets},
+    tuf::{Signed, Targets},
 };
-use model::{ArtifactId, Digest, ModelName, ReleaseId};
+use model::{ArtifactId, Digest, ModelName};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, ReleaseArtifact,
-        ReleaseDetail, ReleaseRow, RolloutRow, UploadSealed, Verdict, WithdrawRelease, path,
+        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, ReleaseDetail, ReleaseRow,
+        RolloutRow, UploadSealed, Verdict, WithdrawRelease, path,
     },
 };
 use vault::KeyRole;
@@ -212,30 +212,6 @@ pub(crate) fn current(trust: &Trust) -> Result<&Targets, Error> {
     targets
         .map(Signed::signed)
         .ok_or_else(|| Error::new(ErrorCode::PreconditionFailed, "the fleet has no targets metadata yet"))
-}
-
-/// An artifact's entry in the targets.
-pub(crate) fn target_file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
-    TargetFile {
-        length: artifact.length,
-        hashes: Hashes { sha256: artifact.digest },
-        custom: Some(custom(artifact, release)),
-    }
-}
-
-/// What is signed of an artifact beside its length and digest.
-pub(crate) fn custom(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetCustom {
-    TargetCustom {
-        model: artifact.model.clone(),
-        hardware_revisions: artifact.hardware_revisions.clone(),
-        component: artifact.component.clone(),
-        version: artifact.version.clone(),
-        security_counter: artifact.security_counter,
-        installer: artifact.installer.clone(),
-        release,
-        requires: artifact.requires.clone(),
-        must_pass: artifact.must_pass,
-    }
 }
 
 /// The SHA-256 of all of a file, which is at its start again afterwards.

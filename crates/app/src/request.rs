@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use envelope::{
     Signer as _,
     request::{Checked, Given, Proposed, Request, RequestSignature},
-    tuf::{self, Root, Signed},
+    tuf::{self, Root, Signed, Targets},
 };
 use model::{Digest, RequestId};
 use protocol::{
@@ -19,8 +19,8 @@ use vault::{KeyRole, Vault};
 use crate::{
     App, Error,
     command::{
-        Handle, ReleaseShow, RequestAddSignature, RequestClose, RequestExport, RequestList, RequestRead,
-        RequestRenew, RequestShow, RequestSign, RequestSignFile,
+        Handle, ReleaseShow, RequestAddSignature, RequestClose, RequestExport, RequestList, RequestPublish,
+        RequestRead, RequestRenew, RequestShow, RequestSign, RequestSignFile,
     },
     dto::{
         AddSignatureFile, ExportRequest, Nothing, ReleaseName, Reported, RequestFileName, RequestName,
@@ -44,17 +44,14 @@ impl Handle<RequestList> for App {
 
 impl Handle<RequestShow> for App {
     async fn handle(&self, request: RequestName) -> Result<Statement, Error> {
-        let (reported, request) = self.fetch(request.request).await?;
-        let root = self.trust().await?.state.root().clone();
-        self.state(&request, &self.check(&request, &root)?, Some(&reported))
+        let (reported, request, checked) = self.fetch(request.request).await?;
+        self.state(&request, &checked, Some(&reported))
     }
 }
 
 impl Handle<RequestSign> for App {
     async fn handle(&self, asked: SignRequest) -> Result<SignatureRequest, Error> {
-        let (reported, request) = self.fetch(asked.request).await?;
-        let root = self.trust().await?.state.root().clone();
-        let checked = self.check(&request, &root)?;
+        let (reported, request, checked) = self.fetch(asked.request).await?;
         check_purpose(reported.purpose, asked.release, &checked)?;
         let given = self.sign(&request, checked, asked.digest).await?;
         self.hand_in(request.id, asked.digest, &given).await
@@ -63,9 +60,8 @@ impl Handle<RequestSign> for App {
 
 impl Handle<RequestExport> for App {
     async fn handle(&self, request: ExportRequest) -> Result<Statement, Error> {
-        let (reported, asked) = self.fetch(request.request).await?;
-        let root = self.trust().await?.state.root().clone();
-        let statement = self.state(&asked, &self.check(&asked, &root)?, Some(&reported))?;
+        let (reported, asked, checked) = self.fetch(request.request).await?;
+        let statement = self.state(&asked, &checked, Some(&reported))?;
         replace(Path::new(&request.file), &asked.encode()?)?;
         Ok(statement)
     }
@@ -74,14 +70,14 @@ impl Handle<RequestExport> for App {
 impl Handle<RequestRead> for App {
     async fn handle(&self, request: RequestFileName) -> Result<Statement, Error> {
         let request = read_request(&request.file)?;
-        self.state(&request, &self.check(&request, &self.known_root()?)?, None)
+        self.state(&request, &self.check_file(&request)?, None)
     }
 }
 
 impl Handle<RequestSignFile> for App {
     async fn handle(&self, asked: SignRequestFile) -> Result<SignatureFile, Error> {
         let request = read_request(&asked.file)?;
-        let checked = self.check(&request, &self.known_root()?)?;
+        let checked = self.check_file(&request)?;
         purpose_of(&checked)?;
         let given = self.sign(&request, checked, asked.digest).await?;
         let (key_id, digest) = (given.key.as_str().to_owned(), asked.digest);
@@ -128,6 +124,12 @@ impl Handle<RequestAddSignature> for App {
     }
 }
 
+impl Handle<RequestPublish> for App {
+    async fn handle(&self, request: RequestName) -> Result<SignatureRequest, Error> {
+        self.session().await?.client.post(&path::publish_request(request.request), &()).await
+    }
+}
+
 impl Handle<RequestClose> for App {
     async fn handle(&self, request: RequestName) -> Result<SignatureRequest, Error> {
         self.session().await?.client.post(&path::close_request(request.request), &()).await
@@ -136,7 +138,7 @@ impl Handle<RequestClose> for App {
 
 impl Handle<RequestRenew> for App {
     async fn handle(&self, _: Nothing) -> Result<SignatureRequest, Error> {
-        let trust = self.trust().await?;
+        let trust = self.newest_signed().await?;
         let next = Signed::new(current(&trust)?.next(self.now())).map_err(untrusted)?;
         let reason = "the targets metadata lives on".to_owned();
         self.ask(Purpose::Trust, next.signing_bytes().to_vec(), None, reason).await
@@ -176,17 +178,47 @@ impl App {
         self.run::<RequestSign>(SignRequest { request: request.id, digest: shown.digest, release }).await
     }
 
-    async fn fetch(&self, id: RequestId) -> Result<(SignatureRequest, Request), Error> {
+    /// A request as the backend keeps it, checked against what this desktop trusts.
+    async fn fetch(&self, id: RequestId) -> Result<(SignatureRequest, Request, Checked), Error> {
         let fetched: RequestFile = self.session().await?.client.get(&path::request(id)).await?;
         let request = Request::parse(&fetched.file)?;
         if request.id != id {
             return Err(Error::new(ErrorCode::Untrusted, "the backend handed out another request"));
         }
-        Ok((fetched.request, request))
+        let known = self.newest_signed().await?.state;
+        let checked = self.check(&request, known.root(), known.targets())?;
+        Ok((fetched.request, request, checked))
     }
 
-    fn check(&self, request: &Request, root: &Signed<Root>) -> Result<Checked, Error> {
-        Ok(request.check(self.workspace().membership()?.fleet, root, self.now())?)
+    /// Checks a request that came as a file, without asking anybody.
+    fn check_file(&self, request: &Request) -> Result<Checked, Error> {
+        match self.trusted_state()? {
+            Some(known) => self.check(request, known.root(), known.targets()),
+            None => {
+                let root = Signed::parse(&self.workspace().membership()?.root).map_err(untrusted)?;
+                self.check(request, &root, None)
+            }
+        }
+    }
+
+    /// Checks a request, whose metadata in force must not be older than what this workspace has seen.
+    fn check(
+        &self,
+        request: &Request,
+        root: &Signed<Root>,
+        seen: Option<&Signed<Targets>>,
+    ) -> Result<Checked, Error> {
+        let checked = request.check(self.workspace().membership()?.fleet, root, self.now())?;
+        let (seen, told) = (seen.map_or(0, |seen| seen.signed().version), checked.targets.signed().version);
+        if told < seen {
+            return Err(Error::new(
+                ErrorCode::Untrusted,
+                "the request rests on metadata that is out of date",
+            )
+            .detail(format!("it takes targets version {told} to be in force; version {seen} was"))
+            .hint("nothing was signed; ask its author to propose it anew"));
+        }
+        Ok(checked)
     }
 
     fn state(
@@ -246,14 +278,6 @@ impl App {
             signature: Base64(given.signature.to_vec()),
         };
         self.session().await?.client.post(&path::signatures(id), &signature).await
-    }
-
-    /// The newest root that this workspace has verified, without asking anybody.
-    fn known_root(&self) -> Result<Signed<Root>, Error> {
-        match self.trusted_state()? {
-            Some(state) => Ok(state.root().clone()),
-            None => Signed::parse(&self.workspace().membership()?.root).map_err(untrusted),
-        }
     }
 }
 

@@ -26,9 +26,7 @@ pub(crate) fn statement(
 ) -> Result<Statement, Error> {
     let (root, proposed) = (checked.root.signed(), &checked.proposed);
     let digest = sha256(proposed.signing_bytes());
-    let furthest =
-        proposed.quorums(root).into_iter().max_by_key(|quorum| quorum.need.saturating_sub(quorum.have));
-    let (signatures, threshold) = furthest.map_or((0, 1), |quorum| (quorum.have, quorum.need));
+    let quorum = proposed.quorum(root);
     let signed = proposed.signers(root);
     let holder = |key: &KeyId| match proposed {
         Proposed::Root(next) => root.holder(key).or_else(|| next.signed().holder(key)).cloned(),
@@ -58,10 +56,10 @@ pub(crate) fn statement(
         reason: request.reason.clone(),
         made_at: request.made_at,
         expires_at: request.expires_at,
-        signatures,
-        threshold,
+        signatures: quorum.have,
+        threshold: quorum.need,
         key_holders: key_holders.collect(),
-        no_separation_of_duties: threshold == 1,
+        no_separation_of_duties: proposed.no_separation_of_duties(root),
     })
 }
 

@@ -6,7 +6,7 @@ use envelope::{
     Action, ContentKey, Installation, Issued, KemPublicKey, SealedPayload, Statement, SystemRandom, Target,
     Ticket, sha256, ticket::issue_many,
 };
-use model::{DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
+use model::{Component, DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
 use protocol::{
     Base64, ErrorCode,
     operator::{
@@ -35,6 +35,8 @@ pub(crate) struct Times {
     pub(crate) issued_at: UnixTime,
     pub(crate) not_before: UnixTime,
     pub(crate) not_after: UnixTime,
+    /// When the metadata in force lapses.
+    pub(crate) targets_expire: UnixTime,
 }
 
 /// The bench that opens tickets in the devices' stead.
@@ -50,9 +52,9 @@ pub(crate) struct Deputy {
 pub(crate) struct Order {
     pub(crate) rollout: RolloutId,
     pub(crate) phase: u32,
-    pub(crate) target: PlannedTarget,
-    /// None for a hold.
-    pub(crate) key: Option<Arc<ContentKey>>,
+    pub(crate) component: Component,
+    /// What is installed, and the key that opens it; none for a hold.
+    pub(crate) install: Option<(PlannedTarget, Arc<ContentKey>)>,
     pub(crate) times: Times,
     /// None where devices open their tickets themselves.
     pub(crate) deputy: Option<Deputy>,
@@ -88,10 +90,11 @@ impl App {
         {
             let (members, others) = rest.split_at(rest.len().min(size.devices as usize));
             rest = others;
-            let times = self.times(*not_before, request.ticket_life, &planned.target)?;
-            let (target, key) = (planned.target.clone(), Some(Arc::clone(&key)));
-            self.issue(&vault, Order { rollout: id, phase, target, key, times, deputy: None }, members)
-                .await?;
+            let component = planned.target.custom.component.clone();
+            let times = self.times(*not_before, request.ticket_life, planned.target.targets_expire)?;
+            let install = Some((planned.target.clone(), Arc::clone(&key)));
+            let order = Order { rollout: id, phase, component, install, times, deputy: None };
+            self.issue(&vault, order, members).await?;
         }
         session.client.post(&path::step(id), &RolloutStep::Start).await
     }
@@ -126,25 +129,32 @@ impl App {
         let session = self.session().await?;
         let trust = self.trust().await?;
         let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
-        let release: ReleaseDetail = session.client.get(&path::release(detail.row.release)).await?;
-        // Tickets are for the ciphertext that the rollout serves, also when it was sealed again since.
-        let sealed_as = install.then_some(detail.artifact);
-        let target = self.planned_target(&trust, &release, Some(&detail.row.target), sealed_as)?;
-        let key = if install { Some(self.content_key(&vault, &target)?) } else { None };
+        // A hold says nothing of what it stops: that may be withdrawn, or sealed to keys trusted no more.
+        let install = if install {
+            let release: ReleaseDetail = session.client.get(&path::release(detail.row.release)).await?;
+            // For the ciphertext that the rollout serves, also when it was sealed again since.
+            let target =
+                self.planned_target(&trust, &release, Some(&detail.row.target), Some(detail.artifact))?;
+            let key = self.content_key(&vault, &target)?;
+            Some((target, key))
+        } else {
+            None
+        };
         let mut by_phase: BTreeMap<u32, Vec<Eligible>> = BTreeMap::new();
         for row in self.all_deployments(rollout).await?.into_iter().filter(|row| wanted(row.state)) {
             let device: DeviceDetail = session.client.get(&path::device(row.device)).await?;
-            if let Ok(eligible) = self.verify(&device.row, &target.custom, &device).await {
+            if let Ok(eligible) = self.verify(&device.row, &detail.row.component, &device).await {
                 by_phase.entry(row.phase).or_default().push(eligible);
             }
         }
         let mut tickets = 0;
         for (phase, devices) in by_phase {
             let earliest = detail.phases.get(phase as usize).map_or(self.now(), |phase| phase.not_before);
-            let not_before = if install { earliest } else { self.now() };
-            let times = self.times(not_before.max(self.now()), Seconds::days(7), &target)?;
-            let order =
-                Order { rollout, phase, target: target.clone(), key: key.clone(), times, deputy: None };
+            let not_before = if install.is_some() { earliest } else { self.now() };
+            let lapses = trust.targets.targets_expire();
+            let times = self.times(not_before.max(self.now()), Seconds::days(7), lapses)?;
+            let component = detail.row.component.clone();
+            let order = Order { rollout, phase, component, install: install.clone(), times, deputy: None };
             tickets += self.issue(&vault, order, &devices).await?;
         }
         Ok(RenewedTickets { tickets })
@@ -184,11 +194,11 @@ impl App {
 
     /// Times that devices will accept: signed before the metadata in force lapses, and no longer than a
     /// ticket may live.
-    fn times(&self, not_before: UnixTime, life: Seconds, target: &PlannedTarget) -> Result<Times, Error> {
+    fn times(&self, not_before: UnixTime, life: Seconds, targets_expire: UnixTime) -> Result<Times, Error> {
         let issued_at = self.now();
-        in_force(issued_at, target.targets_expire)?;
+        in_force(issued_at, targets_expire)?;
         let life = Seconds(life.0.min(envelope::ticket::LIFE.0));
-        Ok(Times { issued_at, not_before, not_after: not_before + life })
+        Ok(Times { issued_at, not_before, not_after: not_before + life, targets_expire })
     }
 
     /// Signs, seals and hands over one ticket for each device. How many the backend took.
@@ -219,7 +229,7 @@ impl App {
         let fleet = self.session().await?.membership.fleet;
         let key = vault.key(KeyRole::Ticket)?.id;
         let reason = format!("{} tickets of phase {}", devices.len(), order.phase + 1);
-        let action = if order.key.is_some() { "rollout.sign" } else { "rollout.hold" };
+        let action = if order.install.is_some() { "rollout.sign" } else { "rollout.hold" };
         let intent = vault.intent(action, &order.rollout.to_string(), &reason, self.now());
         let ids: Vec<_> = devices.iter().map(|device| device.device).collect();
         let plan = sha256(&serde_json::to_vec(&ids).unwrap_or_default());
@@ -229,7 +239,10 @@ impl App {
         blocking(move || {
             let tickets = devices
                 .iter()
-                .map(|device| Ok(Ticket::new(statement(fleet, &order, device), order.key.clone())?))
+                .map(|device| {
+                    let key = order.install.as_ref().map(|(_, key)| Arc::clone(key));
+                    Ok(Ticket::new(statement(fleet, &order, device), key)?)
+                })
                 .collect::<Result<Vec<_>, Error>>()?;
             let deputy = order.deputy.map(|deputy| deputy.kem);
             let recipients: Vec<_> = devices.iter().map(|device| deputy.unwrap_or(device.kem)).collect();
@@ -243,20 +256,19 @@ impl App {
 
 /// What one device's ticket says.
 fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Statement {
-    let Order { rollout, target, times, .. } = order;
-    let custom = &target.custom;
-    let action = match &order.key {
+    let Order { rollout, component, times, .. } = order;
+    let action = match &order.install {
         None => Action::Hold,
-        Some(_) => Action::Install(Box::new(Installation {
+        Some((target, _)) => Action::Install(Box::new(Installation {
             target: Target {
                 name: target.name.clone(),
-                version: custom.version.clone(),
-                security_counter: custom.security_counter,
+                version: target.custom.version.clone(),
+                security_counter: target.custom.security_counter,
                 length: target.length,
                 sha256: target.digest,
-                model: custom.model.clone(),
+                model: target.custom.model.clone(),
                 hardware_revision: device.hardware_revision.clone(),
-                installer: custom.installer.clone(),
+                installer: target.custom.installer.clone(),
             },
             min_targets_version: target.targets_version,
             payload: SealedPayload {
@@ -272,8 +284,8 @@ fn statement(fleet: model::FleetId, order: &Order, device: &Eligible) -> Stateme
         device: device.device,
         identity: order.deputy.is_none_or(|deputy| !deputy.unproven).then_some(device.identity),
         rollout: *rollout,
-        component: custom.component.clone(),
-        seq: seq(times.issued_at, device.seq, target.targets_expire),
+        component: component.clone(),
+        seq: seq(times.issued_at, device.seq, times.targets_expire),
         issued_at: times.issued_at,
         not_before: times.not_before,
         not_after: times.not_after,

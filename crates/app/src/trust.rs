@@ -4,9 +4,11 @@ use std::fs;
 
 use envelope::{
     RevocationList, TrustKeys, Verified,
-    tuf::{Client as Refresh, Fetched, Need, Role, Root, Signed, TargetsView, TrustedState},
+    tuf::{
+        Bundled, Client as Refresh, Fetched, Need, Role, Root, Signed, Targets, TargetsView, TrustedState,
+    },
 };
-use model::Digest;
+use model::{Digest, UnixTime};
 use protocol::{ErrorCode, device, operator};
 
 use crate::{App, Error, workspace::replace};
@@ -18,9 +20,39 @@ pub(crate) struct Trust {
     pub(crate) state: TrustedState,
 }
 
+/// What a refresh came to.
+type Refreshed = Result<Verified<TargetsView>, envelope::tuf::Error>;
+
 impl App {
     /// Refreshes the metadata as any device does (TUF 1.0, section 5) and reads the trusted keys.
     pub(crate) async fn trust(&self) -> Result<Trust, Error> {
+        let (state, outcome) = self.refresh().await?;
+        let targets = outcome.map_err(untrusted)?;
+        self.with_keys(state, targets).await
+    }
+
+    /// What key holders sign the next of: the metadata in force or, where that has lapsed, the newest that the
+    /// threshold signed. Otherwise nobody could ever put an end to its being lapsed. Releases and rollouts
+    /// rest on [`Self::trust`] alone.
+    pub(crate) async fn newest_signed(&self) -> Result<Trust, Error> {
+        let (mut state, outcome) = self.refresh().await?;
+        let targets = match outcome {
+            Err(envelope::tuf::Error::Expired { .. }) => {
+                let version = self.summary().await?.targets_version;
+                let path = format!("{}{}", device::path::TUF, Role::Targets.path(version));
+                let raw = self.session().await?.client.file(&path, 1 << 24).await?.unwrap_or_default();
+                let issued_at = Signed::<Targets>::parse(&raw).map_err(untrusted)?.signed().issued_at;
+                let issued_at = issued_at.unwrap_or(UnixTime::EPOCH);
+                let as_signed = Bundled { issued_at, expires: UnixTime::MAX };
+                state.accept_bundle(&[], &raw, as_signed).map_err(untrusted)?
+            }
+            outcome => outcome.map_err(untrusted)?,
+        };
+        self.with_keys(state, targets).await
+    }
+
+    /// How far a refresh came, which is kept, and its outcome.
+    async fn refresh(&self) -> Result<(TrustedState, Refreshed), Error> {
         let session = self.session().await?;
         let state = match self.trusted_state()? {
             Some(state) => state,
@@ -40,17 +72,20 @@ impl App {
             }
         };
         self.keep_state(refresh.state())?;
-        outcome.map_err(untrusted)?;
-        let targets = refresh.targets().map_err(untrusted)?;
+        let targets = outcome.and_then(|()| refresh.targets());
+        Ok((refresh.into_state(), targets))
+    }
+
+    async fn with_keys(&self, state: TrustedState, targets: Verified<TargetsView>) -> Result<Trust, Error> {
         let name = TrustKeys::TARGET.parse().expect("a constant target name parses");
         let target = targets
             .target(&name)
             .ok_or_else(|| Error::new(ErrorCode::Untrusted, "the fleet's metadata names no trusted keys"))?;
         let path = format!("{}targets/{}", device::path::TUF, target.path());
-        let bytes = session.client.file(&path, 1 << 20).await?.unwrap_or_default();
+        let bytes = self.session().await?.client.file(&path, 1 << 20).await?.unwrap_or_default();
         let keys = TrustKeys::from_target(&target.verify(bytes.clone()).map_err(untrusted)?)?;
         self.keep_trust_keys(&bytes)?;
-        Ok(Trust { targets, keys, state: refresh.into_state() })
+        Ok(Trust { targets, keys, state })
     }
 
     /// The newest signed list of revoked keys that this desktop has seen, if there is any. A backend may

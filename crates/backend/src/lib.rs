@@ -32,4 +32,5 @@ mod upkeep;
 pub use backend::Backend;
 pub use config::{Config, Limits};
 pub use error::Error;
+pub use proposal::{target_custom, target_file};
 pub use tls::{Clock, SystemClock};

@@ -21,7 +21,7 @@ pub(crate) fn adds(
 ) -> Answer<()> {
     let mut expected = present.targets.clone();
     for artifact in artifacts {
-        if expected.insert(artifact.target.clone(), file(artifact, release)).is_some() {
+        if expected.insert(artifact.target.clone(), target_file(artifact, release)).is_some() {
             return Err(refused("A target of this name is in force already.").with(&artifact.target));
         }
     }
@@ -55,22 +55,27 @@ fn holds(
     }
 }
 
-/// The entry of an artifact.
-fn file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
+/// An artifact's entry in the targets metadata, as a release that is proposed must have it.
+pub fn target_file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
     TargetFile {
         length: artifact.length,
         hashes: Hashes { sha256: artifact.digest },
-        custom: Some(TargetCustom {
-            model: artifact.model.clone(),
-            hardware_revisions: artifact.hardware_revisions.clone(),
-            component: artifact.component.clone(),
-            version: artifact.version.clone(),
-            security_counter: artifact.security_counter,
-            installer: artifact.installer.clone(),
-            release,
-            requires: artifact.requires.clone(),
-            must_pass: artifact.must_pass,
-        }),
+        custom: Some(target_custom(artifact, release)),
+    }
+}
+
+/// What is signed of an artifact beside its length and digest.
+pub fn target_custom(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetCustom {
+    TargetCustom {
+        model: artifact.model.clone(),
+        hardware_revisions: artifact.hardware_revisions.clone(),
+        component: artifact.component.clone(),
+        version: artifact.version.clone(),
+        security_counter: artifact.security_counter,
+        installer: artifact.installer.clone(),
+        release,
+        requires: artifact.requires.clone(),
+        must_pass: artifact.must_pass,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envelope::{
     request::{self, LONGEST_LIFE, Proposed, Quorum},
     sha256,
-    tuf::{KeyId, Role, Root},
+    tuf::{KeyId, Role, Root, Signed},
 };
 use model::{Digest, PersonName, RequestId, Seconds, SpkiDigest, UnixTime};
 use protocol::{
@@ -19,7 +19,7 @@ use store::Document;
 use crate::{
     metadata::{Publication, TUF_PREFIX},
     refusal::{Answer, Refusal},
-    server::Server,
+    server::{Record, Server},
 };
 
 /// How long a request waits for signatures where nobody says.
@@ -108,9 +108,20 @@ impl Request {
 
     /// How far the threshold is met that is furthest from being met.
     pub(crate) fn quorum(&self, server: &Server) -> Answer<Quorum> {
-        let quorums = self.proposed(server)?.quorums(server.trust().state.root().signed());
-        let furthest = quorums.into_iter().max_by_key(|quorum| quorum.need.saturating_sub(quorum.have));
-        furthest.ok_or_else(|| Refusal::new(ErrorCode::Internal, "There is no threshold."))
+        Ok(self.proposed(server)?.quorum(server.trust().state.root().signed()))
+    }
+
+    /// Whether what was asked for is in force: on record, or found there after a crash between publishing it
+    /// and writing that down.
+    pub(crate) fn in_force(&self, server: &Server) -> bool {
+        let trust = server.trust();
+        let signed = match role(self.purpose) {
+            Role::Root => Some(trust.state.root().signing_bytes()),
+            Role::Targets | Role::Snapshot | Role::Timestamp => {
+                trust.state.targets().map(Signed::signing_bytes)
+            }
+        };
+        self.published || signed == Some(&self.payload)
     }
 
     pub(crate) fn is_complete(&self, server: &Server) -> Answer<bool> {
@@ -119,7 +130,7 @@ impl Request {
 
     /// Whether people may still say something about it, and publish it.
     pub(crate) fn check_open(&self, server: &Server) -> Answer<()> {
-        if self.published {
+        if self.in_force(server) {
             return Err(Refusal::new(ErrorCode::Conflict, "What was asked for is in force already."));
         }
         if self.closed {
@@ -166,7 +177,7 @@ impl Request {
     }
 
     fn state(&self, server: &Server) -> Answer<RequestState> {
-        if self.published {
+        if self.in_force(server) {
             return Ok(RequestState::Published);
         }
         if self.check_open(server).is_err() {
@@ -184,7 +195,7 @@ impl Request {
         let trust = server.trust();
         let root = trust.state.root().signed();
         let proposed = self.proposed(server)?;
-        let (quorum, counted) = (self.quorum(server)?, proposed.signers(root));
+        let (quorum, counted) = (proposed.quorum(root), proposed.signers(root));
         let signed_by =
             self.given.iter().filter(|given| counted.iter().any(|key| key.as_str() == given.key_id));
         let by = |given: &Given| {
@@ -213,7 +224,7 @@ impl Request {
                     at: given.at,
                 })
                 .collect(),
-            no_separation_of_duties: quorum.need == 1,
+            no_separation_of_duties: proposed.no_separation_of_duties(root),
         })
     }
 
@@ -328,7 +339,7 @@ impl Server {
     /// Lets nobody sign a request any more.
     pub(crate) async fn close_request(&self, id: RequestId) -> Answer<Request> {
         let close = |request: &mut Request| {
-            if request.published {
+            if request.in_force(self) {
                 return Err(Refusal::new(ErrorCode::Conflict, "What was asked for is in force already."));
             }
             request.closed = true;
@@ -337,7 +348,27 @@ impl Server {
         self.change_request(id, close).await
     }
 
-    /// Notes that what was asked for is in force.
+    /// Puts into force what enough have signed, and writes that down: again, too, where that failed before.
+    pub(crate) async fn put_into_force(&self, request: &Request, entry: Record<'_>) -> Answer<()> {
+        if request.published {
+            return Ok(());
+        }
+        let new = if request.in_force(self) {
+            None
+        } else {
+            request.check_open(self)?;
+            Some(request.publication(self)?)
+        };
+        let act = async {
+            if let Some(new) = new {
+                self.publish(new).await?;
+            }
+            self.request_published(request.id).await
+        };
+        self.recorded(entry, act).await.map(drop)
+    }
+
+    /// Writes down that what was asked for is in force.
     pub(crate) async fn request_published(&self, id: RequestId) -> Answer<Request> {
         let publish = |request: &mut Request| {
             request.published = true;
@@ -371,7 +402,7 @@ impl Server {
     async fn was_listed(&self, key: &str) -> Answer<Option<Refusal>> {
         for version in 1..self.trust().state.root().signed().version {
             let Some(raw) = document(self, &Role::Root.path(version)).await? else { continue };
-            let root = envelope::tuf::Signed::<Root>::parse(&raw)?;
+            let root = Signed::<Root>::parse(&raw)?;
             if root.signed().keys.keys().any(|known| known.as_str() == key) {
                 let revoked = "The key was taken out of the fleet's root: it signs nothing any more.";
                 return Ok(Some(Refusal::new(ErrorCode::KeyRevoked, revoked)));

@@ -211,7 +211,10 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let preview = app.run::<DeviceRevokePreview>(DeviceName { device }).await?;
             session.confirm(&preview)?;
             let done = app.run::<DeviceRevoke>(RevokeDevice { device, reason, token: preview.token }).await?;
-            output.result(&done, || format!("{device} is revoked"));
+            output.result(&done, || {
+                let exposed = done.exposed.iter().map(crate::fleet::exposed);
+                std::iter::once(format!("{device} is revoked")).chain(exposed).collect::<Vec<_>>().join("\n")
+            });
         }
     }
     Ok(())

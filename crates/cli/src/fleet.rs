@@ -9,8 +9,8 @@ use app::{
         FleetShow, FleetSign,
     },
     dto::{
-        AddPerson, AlarmNumber, Commit, FoundFleet, FoundingFile, FoundingStatus, Nothing, PageRequest,
-        RemovePerson, RenewPerson, SetRoles, Urgency,
+        AddPerson, AlarmNumber, Commit, ExposedRelease, FoundFleet, FoundingFile, FoundingStatus, Nothing,
+        PageRequest, RemovePerson, RenewPerson, SetRoles, Urgency,
     },
     model::{ModelName, Role, SpkiDigest, StationName, UnixTime},
 };
@@ -157,11 +157,16 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let fleet = app.run::<FleetShow>(Nothing {}).await?;
             output.result(&fleet, || {
                 let roles: Vec<_> = fleet.roles.iter().map(|role| role.as_str()).collect();
+                let alone = if fleet.no_separation_of_duties {
+                    "\none person alone decides: no separation of duties"
+                } else {
+                    ""
+                };
                 format!(
                     "{}\nyou are: {}\ndevices: {} active, {} online, {} revoked, {} cloned\n\
                      links:   {} open, {} consumed, {} expired, {} reissued, {} revoked\n\
                      rollouts open: {}; alarms: {}\n\
-                     targets version {}, until {}; root version {}, until {}",
+                     targets version {}, until {}; root version {}, until {}{alone}",
                     fleet.fleet,
                     roles.join(", "),
                     fleet.devices.active,
@@ -231,16 +236,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             output.result(&removed, || {
                 let mut lines = vec!["their access has ended".to_owned()];
                 lines.extend(removed.change.as_ref().map(change::describe));
-                lines.extend(removed.exposed.iter().map(|exposed| {
-                    let rollouts: Vec<_> = exposed.rollouts.iter().map(ToString::to_string).collect();
-                    format!(
-                        "seal {} again ({}){}{}",
-                        exposed.version,
-                        exposed.release,
-                        if rollouts.is_empty() { "" } else { ", then sign tickets anew for " },
-                        rollouts.join(", ")
-                    )
-                }));
+                lines.extend(removed.exposed.iter().map(exposed));
                 lines.join("\n")
             });
         }
@@ -361,4 +357,14 @@ fn role(text: &str) -> Result<Role, String> {
         let names: Vec<_> = Role::ALL.iter().map(|role| role.as_str()).collect();
         format!("a role is one of {}", names.join(", "))
     })
+}
+
+/// What to do about a release whose content key is in wrong hands.
+pub(crate) fn exposed(release: &ExposedRelease) -> String {
+    let again = format!("seal {} again: `fleetseal release seal {} FILE`", release.version, release.release);
+    let rollouts: Vec<_> = release.rollouts.iter().map(ToString::to_string).collect();
+    if rollouts.is_empty() {
+        return again;
+    }
+    format!("{again}; then abort {} and start anew for the devices that are left", rollouts.join(", "))
 }

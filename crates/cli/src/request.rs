@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        RequestAddSignature, RequestClose, RequestExport, RequestList, RequestRead, RequestRenew,
-        RequestShow, RequestSign, RequestSignFile,
+        RequestAddSignature, RequestClose, RequestExport, RequestList, RequestPublish, RequestRead,
+        RequestRenew, RequestShow, RequestSign, RequestSignFile,
     },
     dto::{
         AddSignatureFile, ChangeKind, ExportRequest, Nothing, RequestFileName, RequestName, SignRequest,
@@ -46,6 +46,11 @@ pub(crate) enum Verb {
     SignFile(SignFile),
     /// Bring back a signature that was made elsewhere
     AddSignature(AddSignature),
+    /// Put into force what enough have signed, where the last signature could not
+    Publish {
+        /// Its id
+        request: RequestId,
+    },
     /// Take a request back: nobody can sign it any more
     Close {
         /// Its id
@@ -106,6 +111,10 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Export { request, out } => export(session, request, out).await?,
         Verb::SignFile(file) => sign_file(session, file).await?,
         Verb::AddSignature(signature) => add_signature(session, signature).await?,
+        Verb::Publish { request } => {
+            let request = app.run::<RequestPublish>(RequestName { request }).await?;
+            output.result(&request, || standing(&request));
+        }
         Verb::Close { request } => {
             let request = app.run::<RequestClose>(RequestName { request }).await?;
             output.result(&request, || format!("{} is {}", request.id, state(request.state)));

@@ -299,7 +299,13 @@ fn describe_plan(plan: &RolloutPlan) -> String {
         ));
     }
     for exclusion in &plan.excluded {
-        text.push_str(&format!("  left out: {} {:?}\n", exclusion.count, exclusion.reason));
+        let why = match &exclusion.first {
+            Some(first) => {
+                format!("must install {} first: `fleetseal rollout start {}`", first.version, first.release)
+            }
+            None => format!("{:?}", exclusion.reason),
+        };
+        text.push_str(&format!("  left out: {} {why}\n", exclusion.count));
     }
     text
 }

@@ -55,6 +55,31 @@ pub struct Replace {
     pub issued_at: UnixTime,
 }
 
+/// What a grant key alone signs.
+pub(crate) trait Granted: Object {
+    /// The fleet that it is of.
+    fn fleet(&self) -> FleetId;
+
+    /// The models that the key must cover.
+    fn models(&self) -> Vec<&ModelName> {
+        Vec::new()
+    }
+
+    /// Verifies it: signed by a grant key that covers its models at `now`, and of this fleet.
+    fn granted(
+        bytes: &[u8],
+        fleet: FleetId,
+        trust: &Verified<TrustKeys>,
+        now: UnixTime,
+    ) -> Result<Verified<Self>, Error> {
+        let sign1 = Sign1::parse(bytes, Self::MAX)?;
+        let object: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
+        trust.grant_key(sign1.kid(), object.models(), now)?;
+        same("fleet", &object.fleet(), &fleet)?;
+        Ok(object)
+    }
+}
+
 impl StationGrant {
     /// Signs the grant with a grant key.
     ///
@@ -78,11 +103,7 @@ impl StationGrant {
         trust: &Verified<TrustKeys>,
         now: UnixTime,
     ) -> Result<Verified<Self>, Error> {
-        let sign1 = Sign1::parse(bytes, Self::MAX)?;
-        let grant: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
-        trust.grant_key(sign1.kid(), &grant.models, now)?;
-        same("fleet", &grant.fleet, &fleet)?;
-        Ok(grant)
+        Self::granted(bytes, fleet, trust, now)
     }
 
     /// Whether a device of `model` may be given its certificate at `at`.
@@ -114,11 +135,27 @@ impl Replace {
         trust: &Verified<TrustKeys>,
         now: UnixTime,
     ) -> Result<Verified<Self>, Error> {
-        let sign1 = Sign1::parse(bytes, Self::MAX)?;
-        let replace: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
-        trust.grant_key(sign1.kid(), [&replace.model], now)?;
-        same("fleet", &replace.fleet, &fleet)?;
-        Ok(replace)
+        Self::granted(bytes, fleet, trust, now)
+    }
+}
+
+impl Granted for StationGrant {
+    fn fleet(&self) -> FleetId {
+        self.fleet
+    }
+
+    fn models(&self) -> Vec<&ModelName> {
+        self.models.iter().collect()
+    }
+}
+
+impl Granted for Replace {
+    fn fleet(&self) -> FleetId {
+        self.fleet
+    }
+
+    fn models(&self) -> Vec<&ModelName> {
+        vec![&self.model]
     }
 }
 

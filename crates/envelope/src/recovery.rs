@@ -4,9 +4,9 @@ use model::{Digest, FleetId, UnixTime};
 
 use crate::{
     Error, Signer, TrustKeys, Verified,
-    addressee::same,
     cbor::{self, Map, Reader, Writer},
-    cose::{self, Object, Sign1},
+    cose::{self, Object},
+    grant::Granted,
 };
 
 /// `fleetseal-recovery/1`: `1 typ | 2 fleet b16 | 3 entries kept | 4 their root b32 | 5 entries lost sight of |
@@ -43,10 +43,13 @@ impl Recovery {
         trust: &Verified<TrustKeys>,
         now: UnixTime,
     ) -> Result<Verified<Self>, Error> {
-        let sign1 = Sign1::parse(bytes, Self::MAX)?;
-        let recovery: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
-        same("fleet", &recovery.fleet, &fleet)?;
-        Ok(recovery)
+        Self::granted(bytes, fleet, trust, now)
+    }
+}
+
+impl Granted for Recovery {
+    fn fleet(&self) -> FleetId {
+        self.fleet
     }
 }
 

@@ -6,9 +6,9 @@ use model::{Digest, FleetId, SpkiDigest, StationName, UnixTime};
 
 use crate::{
     Error, Signer, TrustKeys, Verified,
-    addressee::same,
     cbor::{self, Map, Reader, Writer},
-    cose::{self, Object, Sign1},
+    cose::{self, Object},
+    grant::Granted,
 };
 
 /// `fleetseal-revoked/1`: `1 typ | 2 fleet b16 | 3 number | 4 issued_at | 5 not_after | 6 [SPKI
@@ -72,9 +72,7 @@ impl RevocationList {
         trust: &Verified<TrustKeys>,
         now: UnixTime,
     ) -> Result<Verified<Self>, Error> {
-        let sign1 = Sign1::parse(bytes, Self::MAX)?;
-        let list: Verified<Self> = sign1.verify(trust.grant_key(sign1.kid(), [], now)?)?;
-        same("fleet", &list.fleet, &fleet)?;
+        let list = Self::granted(bytes, fleet, trust, now)?;
         if list.number < least {
             return Err(Error::Inconsistent { reason: "an older list than the one in force" });
         }
@@ -92,6 +90,12 @@ impl RevocationList {
     /// The journal entries that count, if this station CA was lost.
     pub fn lost_station(&self, ca: &SpkiDigest) -> Option<&LostStation> {
         self.stations.iter().find(|station| station.ca == *ca)
+    }
+}
+
+impl Granted for RevocationList {
+    fn fleet(&self) -> FleetId {
+        self.fleet
     }
 }
 

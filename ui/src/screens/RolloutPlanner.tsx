@@ -198,9 +198,12 @@ const Excluded = ({ plan }: { plan: RolloutPlan }) => {
   return (
     <>
       {plan.excluded.map((row) => (
-        <div key={row.reason} className="item">
+        <div key={`${row.reason} ${row.first?.release ?? ""}`} className="item">
           <b className="num wide">{count(row.count)}</b>
-          <span className="grow">{t(`exclusion.${row.reason}`)}</span>
+          <span className="grow">
+            {t(`exclusion.${row.reason}`)}
+            {row.first && ` (${row.first.version})`}
+          </span>
         </div>
       ))}
     </>

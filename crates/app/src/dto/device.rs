@@ -6,6 +6,8 @@ use protocol::operator::{DeviceFilter, PageRequest};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use super::ExposedRelease;
+
 /// Makes a one-time enrolment token for one device.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct MakeToken {
@@ -88,6 +90,13 @@ pub struct RevokeDevice {
     pub reason: String,
     /// The preview's token.
     pub token: String,
+}
+
+/// What became of a device's revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct RevokedDevice {
+    /// Releases whose content key it holds: seal them again.
+    pub exposed: Vec<ExposedRelease>,
 }
 
 /// Which open links, and which page of them: soonest to lapse first.

@@ -102,6 +102,19 @@ pub struct Exclusion {
     pub count: u32,
     /// The first of them.
     pub examples: Vec<DeviceId>,
+    /// The release that they must install first, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub first: Option<PassFirst>,
+}
+
+/// A release that devices must install before any later one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, TS)]
+pub struct PassFirst {
+    /// The version that it brings.
+    pub version: Version,
+    /// Which.
+    pub release: ReleaseId,
 }
 
 /// Why a device takes no part.

@@ -4,12 +4,13 @@ use envelope::{
     Ed25519Key, SystemRandom,
     tuf::{Client, Fetched, Need, Role as TufRole, Root, Signed, Snapshot, Targets, Timestamp, TrustedState},
 };
-use model::Seconds;
+use model::{RequestId, Seconds};
 use protocol::{
     Base64, ErrorCode,
     device::{PushEvent, path::TUF},
     operator::{
-        AlarmKind, BackendIdentity, FleetSummary, PublishMetadata, PutCertificate, SnapshotRequest, path,
+        AlarmKind, BackendIdentity, FleetSummary, NewRequest, PublishMetadata, Purpose, PutCertificate,
+        RequestState, SignatureRequest, SnapshotRequest, path,
     },
 };
 use testkit::{Client as Line, Device, Running};
@@ -291,4 +292,36 @@ async fn metadata_outlives_a_restart() {
     assert_eq!(targets.targets.len(), 2);
     running.release("1.3.0", 1_000).await;
     assert_eq!(refresh(&running, &mut admin).await, Ok(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_unnoted_is_in_force_all_the_same() {
+    let running = Running::start().await;
+    let mut admin = running.admin().await;
+    let next = running.targets(&mut admin).await.next(running.now());
+    let asked = NewRequest {
+        id: RequestId::random(&mut SystemRandom),
+        purpose: Purpose::Trust,
+        payload: Base64(Signed::new(next.clone()).unwrap().signing_bytes().to_vec()),
+        trust_keys: None,
+        reason: "the targets metadata lives on".to_owned(),
+        expires_at: None,
+    };
+    let open: SignatureRequest = admin.post(path::REQUESTS, &asked).await.ok();
+    assert_eq!(open.state, RequestState::Open);
+    let early = admin.post(&path::publish_request(asked.id), &()).await;
+    assert_eq!(early.code(), ErrorCode::ThresholdNotMet);
+    // As if it had been published by the request, and the backend had died before it wrote that down.
+    admin.post(path::METADATA, &publish(running.fleet.sign_targets(next))).await.done();
+    let found: Vec<SignatureRequest> = admin.get(path::REQUESTS).await.ok();
+    assert_eq!(found[0].state, RequestState::Published);
+    for _ in 0..2 {
+        let noted: SignatureRequest = admin.post(&path::publish_request(asked.id), &()).await.ok();
+        assert_eq!(noted.state, RequestState::Published);
+    }
+    // It stays so when other metadata follows.
+    let other = running.targets(&mut admin).await.next(running.now());
+    admin.post(path::METADATA, &publish(running.fleet.sign_targets(other))).await.done();
+    let found: Vec<SignatureRequest> = admin.get(path::REQUESTS).await.ok();
+    assert_eq!(found[0].state, RequestState::Published);
 }

@@ -311,8 +311,8 @@ fn check_versions(
     }
     let (model, revision) = (state.model(), state.hardware_revision());
     let between = targets.must_pass(model, revision, &ticket.component, confirmed, &target.version);
-    if let Some(version) = between {
-        return Err(Refusal::MustPass { version: version.clone() });
+    if let Some(between) = between {
+        return Err(Refusal::MustPass { version: between.version.clone() });
     }
     if target.security_counter < counter {
         return Err(Refusal::SecurityCounterLower { confirmed: counter });

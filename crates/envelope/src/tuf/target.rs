@@ -68,8 +68,8 @@ impl TargetsView {
         self.offline
     }
 
-    /// The lowest version between these two that no device of this kind may jump over. A device that
-    /// confirmed nothing yet is below all.
+    /// The lowest release between these two versions that no device of this kind may jump over. A device
+    /// that confirmed nothing yet is below all.
     pub fn must_pass(
         &self,
         model: &ModelName,
@@ -77,7 +77,7 @@ impl TargetsView {
         component: &Component,
         above: Option<&Version>,
         below: &Version,
-    ) -> Option<&Version> {
+    ) -> Option<&TargetCustom> {
         let custom = self.targets.values().filter_map(|file| file.custom.as_ref());
         let meant = custom.filter(|custom| {
             custom.must_pass
@@ -86,9 +86,8 @@ impl TargetsView {
                 && custom.hardware_revisions.contains(hardware_revision)
         });
         let between = meant
-            .map(|custom| &custom.version)
-            .filter(|version| *version < below && above.is_none_or(|above| *version > above));
-        between.min()
+            .filter(|custom| custom.version < *below && above.is_none_or(|above| custom.version > *above));
+        between.min_by_key(|custom| &custom.version)
     }
 
     /// The names of all targets.

@@ -1,6 +1,6 @@
 use model::{
-    DeploymentId, DeviceId, HardwareRevision, ModelName, RolloutId, Serial, SpkiDigest, StationName,
-    UnixTime, Version,
+    DeploymentId, DeviceId, HardwareRevision, ModelName, ReleaseId, RolloutId, Serial, SpkiDigest,
+    StationName, UnixTime, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,9 @@ pub struct DeviceDetail {
     pub proof: Option<ProofRecord>,
     /// Its open deployments.
     pub deployments: Vec<(RolloutId, DeploymentId)>,
+    /// Releases whose content key a ticket brought to it.
+    #[serde(default)]
+    pub opened: Vec<ReleaseId>,
 }
 
 /// A device's proof of possession.

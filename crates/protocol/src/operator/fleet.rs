@@ -128,6 +128,9 @@ pub struct FleetSummary {
     /// See [`root_version`](Self::root_version).
     #[cfg_attr(feature = "ts", ts(type = "number"))]
     pub targets_version: u64,
+    /// One person alone can sign the root, or a release: there is no separation of duties.
+    #[serde(default)]
+    pub no_separation_of_duties: bool,
     /// When the targets metadata lapses.
     pub targets_expire_at: UnixTime,
     /// When the root metadata lapses.

@@ -144,6 +144,12 @@ pub fn signatures(request: RequestId) -> String {
     format!("{REQUESTS}/{request}/signatures")
 }
 
+/// `POST`: puts into force what enough have signed, where the last signature could not; answered with
+/// [`super::SignatureRequest`].
+pub fn publish_request(request: RequestId) -> String {
+    format!("{REQUESTS}/{request}/publish")
+}
+
 /// `POST` nothing: nobody shall sign it any more.
 pub fn close_request(request: RequestId) -> String {
     format!("{REQUESTS}/{request}/close")

@@ -110,7 +110,7 @@ pub struct ReleaseDetail {
     pub signed_by: Vec<Signature>,
     /// What reviewers said.
     pub reviews: Vec<Review>,
-    /// How each artifact was sealed.
+    /// How each artifact was sealed, newest first.
     pub sealed: Vec<SealedArtifactRow>,
 }
 

@@ -1,8 +1,11 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use axum::{Json as Reply, extract::State, http::StatusCode};
 use envelope::{Proof, PublicKey, RevocationList};
-use model::{DeviceId, Seconds, Version};
+use model::{DeploymentState, DeviceId, Seconds, Version};
 use pki::DeviceCertificate;
 use protocol::{
     Base64, ErrorCode,
@@ -66,6 +69,14 @@ pub(super) async fn show(
     let enrolment = server.store.enrolment_of(id).await?;
     let of_device = DeploymentFilter { device: Some(id), ..DeploymentFilter::default() };
     let deployments = server.store.deployments(of_device, PageRequest::first(PageRequest::MOST)).await?;
+    let mut opened = BTreeSet::new();
+    for deployment in deployments.rows.iter().map(|row| &row.deployment) {
+        if deployment.state != DeploymentState::Queued
+            && let Some(rollout) = server.store.rollout(deployment.rollout).await?
+        {
+            opened.insert(rollout.release);
+        }
+    }
     let open = deployments.rows.into_iter().map(|row| row.deployment).filter(|d| !d.state.ended());
     Ok(Reply(DeviceDetail {
         station: device.station.clone(),
@@ -76,6 +87,7 @@ pub(super) async fn show(
             None => None,
         },
         deployments: open.map(|deployment| (deployment.rollout, deployment.id)).collect(),
+        opened: opened.into_iter().collect(),
         row: row(&server, device, certificate.unwrap_or_default()),
     }))
 }

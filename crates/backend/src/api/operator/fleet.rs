@@ -26,6 +26,7 @@ pub(super) async fn summary(
         open_rollouts += count(page.rows.len() as u64);
     }
     let alarms = server.store.alarms(true, PageRequest::first(PageRequest::MOST)).await?;
+    let roles = &trust.state.root().signed().roles;
     let lapses = |expires: Option<UnixTime>| expires.unwrap_or(UnixTime::EPOCH);
     Ok(Reply(FleetSummary {
         fleet: server.fleet().id,
@@ -37,6 +38,7 @@ pub(super) async fn summary(
         open_alarms: count(alarms.rows.len() as u64),
         root_version: trust.state.root().signed().version,
         targets_version: trust.targets.targets_version(),
+        no_separation_of_duties: roles.root.threshold == 1 || roles.targets.threshold == 1,
         targets_expire_at: lapses(trust.state.targets().map(|file| file.signed().expires)),
         root_expires_at: trust.state.root().signed().expires,
         server_certificate_expires_at: ServerCertificate::parse(&server.fleet().server_certificate)

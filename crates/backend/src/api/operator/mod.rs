@@ -86,6 +86,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .post(path::REQUESTS, MakeRequest, request::make)
         .get(&below(path::REQUESTS, ""), ReadRequests, request::show)
         .post(&below(path::REQUESTS, "/signatures"), SignRequest, request::sign)
+        .post(&below(path::REQUESTS, "/publish"), PublishMetadata, request::publish)
         .post(&below(path::REQUESTS, "/close"), CloseRequest, request::close)
         .get(path::RELEASES, ReadReleases, release::list)
         .post(path::RELEASES, ProposeRelease, release::propose)

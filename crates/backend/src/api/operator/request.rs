@@ -69,15 +69,29 @@ pub(super) async fn sign(
         Purpose::Release { release } | Purpose::Withdrawal { release } => release.to_string(),
         Purpose::Trust | Purpose::Root => id.to_string(),
     };
-    let reason = match asked.quorum(&server)?.need {
-        1 => format!("{}; no separation of duties", signature.key_id),
-        _ => signature.key_id.clone(),
-    };
+    let alone = asked.proposed(&server)?.no_separation_of_duties(server.trust().state.root().signed());
+    let alone = if alone { "; no separation of duties" } else { "" };
+    let reason = format!("{}{alone}", signature.key_id);
     let entry = Record::of(caller.spki, Operation::SignRequest, &subject).because(&reason);
     let request = server.recorded(entry, server.sign_request(id, caller.spki, &signature)).await?;
     if request.is_complete(&server)? {
-        complete(&server, &caller, &request).await?;
+        complete(&server, &caller, &request).await.map_err(unpublished)?;
     }
+    told(&server, id).await
+}
+
+/// Puts into force what enough have signed, where the last signature could not.
+pub(super) async fn publish(
+    State(server): State<Arc<Server>>,
+    caller: Caller,
+    Name(id): Name<RequestId>,
+) -> Answer<Reply<SignatureRequest>> {
+    let request = server.request(id).await?.ok_or_else(|| Refusal::not_found("request"))?;
+    if matches!(request.purpose, Purpose::Release { .. }) {
+        let wrong = "A release is published as a release.";
+        return Err(Refusal::new(ErrorCode::InvalidRequest, wrong));
+    }
+    complete(&server, &caller, &request).await?;
     told(&server, id).await
 }
 
@@ -106,14 +120,19 @@ async fn complete(server: &Arc<Server>, caller: &Caller, request: &Request) -> A
         }
         Purpose::Trust | Purpose::Root => {
             let entry = Record::of(caller.spki, Operation::PublishMetadata, &request.id);
-            let act = async {
-                server.publish(request.publication(server)?).await?;
-                server.request_published(request.id).await
-            };
-            server.recorded(entry, act).await?;
+            server.put_into_force(request, entry).await?;
         }
     }
     Ok(())
+}
+
+/// Why what was signed is not in force, told to whoever gave the last signature.
+fn unpublished(mut refusal: Refusal) -> Refusal {
+    let mut hint = refusal.0.hint.take().unwrap_or_default();
+    hint.push_str(
+        " The signature counts. Once the cause is gone, `fleetseal request publish` goes on from here.",
+    );
+    refusal.hint(hint.trim_start())
 }
 
 async fn told(server: &Server, id: RequestId) -> Answer<Reply<SignatureRequest>> {

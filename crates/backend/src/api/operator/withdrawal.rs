@@ -74,18 +74,8 @@ pub(super) async fn publish(server: &Server, caller: &Caller, id: ReleaseId) -> 
     let never_out =
         || Refusal::new(ErrorCode::Conflict, "The release was withdrawn before it was published.");
     let request = server.request(request_of(id)).await?.ok_or_else(never_out)?;
-    if request.published {
-        return Ok(());
-    }
-    request.check_open(server)?;
-    let new = request.publication(server)?;
     let entry = Record::of(caller.spki, Operation::PublishRelease, &id).because("without the release");
-    server
-        .recorded(entry, async {
-            server.publish(new).await?;
-            server.request_published(request.id).await.map(drop)
-        })
-        .await
+    server.put_into_force(&request, entry).await
 }
 
 /// Offers nothing more of a release that was withdrawn.

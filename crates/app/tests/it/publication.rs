@@ -1,0 +1,70 @@
+use protocol::ErrorCode;
+use serde_json::{Value, json};
+
+use crate::office::Office;
+
+/// The id of somebody's key of this role.
+async fn key(office: &Office, role: &str, holder: &str) -> Value {
+    let keys = office.ok("alice", "fleet.keys", json!({})).await;
+    let rows = keys["keys"].as_array().unwrap();
+    rows.iter().find(|row| row["role"] == role && row["holder"] == holder).unwrap()["id"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_and_could_not_be_published_is_published_once_the_cause_is_gone() {
+    let office = Office::found(&["alice", "bob", "carol"], 2).await;
+    let gone = json!({ "edit": "remove_key", "key": key(&office, "targets", "carol").await });
+    let root = office.draft("alice", gone).await;
+    let early = office.run("alice", "request.publish", json!({ "request": root["id"] })).await.unwrap_err();
+    assert_eq!(early.code(), ErrorCode::ThresholdNotMet, "it takes its signatures first");
+
+    // Meanwhile Carol signs targets that would count for nothing without her.
+    let renewal = office.ok("alice", "request.renew", json!({})).await;
+    office.put_into_force(&renewal, &["alice", "carol"]).await;
+    office.sign("alice", &root).await.unwrap();
+    let refused = office.sign("bob", &root).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::ThresholdNotMet, "{:?}", refused.body());
+    let shown = office.ok("bob", "request.show", json!({ "request": root["id"] })).await;
+    assert_eq!(shown["reported"]["state"], "complete", "{shown}");
+    assert_eq!(office.sign("bob", &root).await.unwrap_err().code(), ErrorCode::AlreadySigned);
+
+    let again = office.ok("alice", "request.renew", json!({})).await;
+    office.put_into_force(&again, &["alice", "bob"]).await;
+    for _ in 0..2 {
+        let published = office.ok("bob", "request.publish", json!({ "request": root["id"] })).await;
+        assert_eq!(published["state"], "published", "{published}");
+    }
+    assert_eq!(office.ok("alice", "fleet.show", json!({})).await["root_version"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_says_where_one_person_alone_decides() {
+    let office = Office::found(&["alice"], 1).await;
+    assert_eq!(office.ok("alice", "fleet.show", json!({})).await["no_separation_of_duties"], true);
+    let office = Office::found(&["alice", "bob"], 2).await;
+    assert_eq!(office.ok("alice", "fleet.show", json!({})).await["no_separation_of_duties"], false);
+    // One for targets would be enough to release.
+    let lower = json!({ "edit": "threshold", "role": "targets", "threshold": 1 });
+    let root = office.draft("alice", lower).await;
+    assert_eq!(root["no_separation_of_duties"], false, "two sign this");
+    office.put_into_force(&root, &["alice", "bob"]).await;
+    assert_eq!(office.ok("bob", "fleet.show", json!({})).await["no_separation_of_duties"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_rests_on_metadata_out_of_date_is_not_signed() {
+    let office = Office::found(&["alice", "bob"], 2).await;
+    let renewal = office.ok("alice", "request.renew", json!({})).await;
+    let file = office.path("renewal.request");
+    office.ok("alice", "request.export", json!({ "request": renewal["id"], "file": file })).await;
+    let read = json!({ "file": file });
+    office.ok("bob", "request.read", read.clone()).await;
+    office.put_into_force(&renewal, &["alice", "bob"]).await;
+    office.ok("bob", "fleet.keys", json!({})).await;
+    // The same signature would make a second metadata of that version.
+    let shown = office.run("bob", "request.read", read).await.unwrap_err();
+    assert_eq!(shown.code(), ErrorCode::Untrusted, "{:?}", shown.body());
+    let asked = json!({ "file": file, "digest": renewal["digest"], "out": office.path("out") });
+    let signed = office.run("bob", "request.sign_file", asked).await.unwrap_err();
+    assert_eq!(signed.code(), ErrorCode::Untrusted, "{:?}", signed.body());
+}
