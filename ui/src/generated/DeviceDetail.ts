@@ -2,6 +2,7 @@
 import type { DeploymentId } from "./DeploymentId";
 import type { DeviceRow } from "./DeviceRow";
 import type { ProofRecord } from "./ProofRecord";
+import type { ReleaseId } from "./ReleaseId";
 import type { RolloutId } from "./RolloutId";
 import type { SpkiDigest } from "./SpkiDigest";
 import type { StationName } from "./StationName";
@@ -34,4 +35,8 @@ proof?: ProofRecord,
 /**
  * Its open deployments.
  */
-deployments: Array<[RolloutId, DeploymentId]>, };
+deployments: Array<[RolloutId, DeploymentId]>, 
+/**
+ * Releases whose content key a ticket brought to it.
+ */
+opened: Array<ReleaseId>, };

@@ -46,6 +46,10 @@ root_version: number,
  */
 targets_version: number, 
 /**
+ * One person alone can sign the root, or a release: there is no separation of duties.
+ */
+no_separation_of_duties: boolean, 
+/**
  * When the targets metadata lapses.
  */
 targets_expire_at: UnixTime, 

@@ -44,6 +44,6 @@ signed_by: Array<Signature>,
  */
 reviews: Array<Review>, 
 /**
- * How each artifact was sealed.
+ * How each artifact was sealed, newest first.
  */
 sealed: Array<SealedArtifactRow>, };

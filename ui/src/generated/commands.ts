@@ -88,6 +88,7 @@ import type { RestoreShares } from "./RestoreShares";
 import type { RestoreVault } from "./RestoreVault";
 import type { ReviewRelease } from "./ReviewRelease";
 import type { RevokeDevice } from "./RevokeDevice";
+import type { RevokedDevice } from "./RevokedDevice";
 import type { RolloutDetail } from "./RolloutDetail";
 import type { RolloutLive } from "./RolloutLive";
 import type { RolloutName } from "./RolloutName";
@@ -186,7 +187,7 @@ export interface Commands {
   "device.why": { request: DeviceName; response: Why };
   "device.timeline": { request: DeviceTimelineRequest; response: Page<TimelineEntry> };
   "device.revoke_preview": { request: DeviceName; response: Preview };
-  "device.revoke": { request: RevokeDevice; response: Done };
+  "device.revoke": { request: RevokeDevice; response: RevokedDevice };
   "device.clear_cloned_preview": { request: DeviceName; response: Preview };
   "device.clear_cloned": { request: ClearCloned; response: Done };
   "model.list": { request: Nothing; response: Page<DeviceModel> };
@@ -210,6 +211,7 @@ export interface Commands {
   "request.sign_file": { request: SignRequestFile; response: SignatureFile };
   "request.add_signature": { request: AddSignatureFile; response: SignatureRequest };
   "request.renew": { request: Nothing; response: SignatureRequest };
+  "request.publish": { request: RequestName; response: SignatureRequest };
   "request.close": { request: RequestName; response: SignatureRequest };
   "rollout.preview": { request: PlanRollout; response: RolloutPlan };
   "rollout.start": { request: Commit<PlanRollout>; response: RolloutDetail };
