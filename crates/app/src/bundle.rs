@@ -78,7 +78,7 @@ impl App {
             self.eligible(&request.devices, &target, revoked.as_deref(), &trust.targets).await?;
         if devices.len() < request.devices.len() {
             let reasons: Vec<String> =
-                excluded.iter().map(|(reason, devices)| format!("{} {reason:?}", devices.len())).collect();
+                excluded.iter().map(|(why, devices)| format!("{} {:?}", devices.len(), why.reason)).collect();
             return Err(Error::new(
                 ErrorCode::PreconditionFailed,
                 format!("{} of the devices cannot take this", request.devices.len() - devices.len()),

@@ -37,13 +37,13 @@ pub(crate) struct Planned {
 }
 
 /// The devices that take no part, by reason.
-type Excluded = BTreeMap<Why, Vec<DeviceId>>;
+pub(crate) type Excluded = BTreeMap<Why, Vec<DeviceId>>;
 
 /// Why a device takes no part.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Why {
-    reason: ExclusionReason,
-    first: Option<PassFirst>,
+pub(crate) struct Why {
+    pub(crate) reason: ExclusionReason,
+    pub(crate) first: Option<PassFirst>,
 }
 
 impl From<ExclusionReason> for Why {

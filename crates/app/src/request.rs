@@ -12,7 +12,7 @@ use envelope::{
 use model::{Digest, RequestId};
 use protocol::{
     Base64, ErrorCode,
-    operator::{AddSignature, NewRequest, Page, Purpose, RequestFile, SignatureRequest, path},
+    operator::{AddSignature, NewRequest, Page, Purpose, RequestFile, RequestState, SignatureRequest, path},
 };
 use vault::{KeyRole, Vault};
 
@@ -184,6 +184,9 @@ impl App {
         let request = Request::parse(&fetched.file)?;
         if request.id != id {
             return Err(Error::new(ErrorCode::Untrusted, "the backend handed out another request"));
+        }
+        if fetched.request.state == RequestState::Published {
+            return Err(Error::new(ErrorCode::Conflict, "what was asked for is in force already"));
         }
         let known = self.newest_signed().await?.state;
         let checked = self.check(&request, known.root(), known.targets())?;

@@ -5,7 +5,8 @@ use std::fs;
 use envelope::{
     RevocationList, TrustKeys, Verified,
     tuf::{
-        Bundled, Client as Refresh, Fetched, Need, Role, Root, Signed, Targets, TargetsView, TrustedState,
+        Bundled, Client as Refresh, Error as Untrusted, Fetched, Need, Role, Root, Signed, Targets,
+        TargetsView, TrustedState,
     },
 };
 use model::{Digest, UnixTime};
@@ -21,7 +22,7 @@ pub(crate) struct Trust {
 }
 
 /// What a refresh came to.
-type Refreshed = Result<Verified<TargetsView>, envelope::tuf::Error>;
+type Refreshed = Result<Verified<TargetsView>, Untrusted>;
 
 impl App {
     /// Refreshes the metadata as any device does (TUF 1.0, section 5) and reads the trusted keys.
@@ -31,13 +32,16 @@ impl App {
         self.with_keys(state, targets).await
     }
 
-    /// What key holders sign the next of: the metadata in force or, where that has lapsed, the newest that the
-    /// threshold signed. Otherwise nobody could ever put an end to its being lapsed. Releases and rollouts
-    /// rest on [`Self::trust`] alone.
+    /// What key holders sign the next of: the metadata in force or, where that has lapsed or this desktop
+    /// believed whoever stole the online keys, the newest that the threshold signed. Otherwise nobody could
+    /// put an end to either. Releases and rollouts rest on [`Self::trust`] alone.
     pub(crate) async fn newest_signed(&self) -> Result<Trust, Error> {
         let (mut state, outcome) = self.refresh().await?;
         let targets = match outcome {
-            Err(envelope::tuf::Error::Expired { .. }) => {
+            Err(
+                Untrusted::Expired { .. }
+                | Untrusted::Rollback { role: Role::Timestamp | Role::Snapshot, .. },
+            ) => {
                 let version = self.summary().await?.targets_version;
                 let path = format!("{}{}", device::path::TUF, Role::Targets.path(version));
                 let raw = self.session().await?.client.file(&path, 1 << 24).await?.unwrap_or_default();
@@ -149,8 +153,8 @@ impl App {
     }
 }
 
-pub(crate) fn untrusted(source: envelope::tuf::Error) -> Error {
-    let expired = matches!(source, envelope::tuf::Error::Expired { .. });
+pub(crate) fn untrusted(source: Untrusted) -> Error {
+    let expired = matches!(source, Untrusted::Expired { .. });
     let error = Error::because(ErrorCode::Untrusted, "the fleet's metadata does not verify", source);
     if expired {
         error.hint(

@@ -61,7 +61,7 @@ impl Office {
 
     /// What the first of them asks for to found the fleet.
     pub(crate) fn founding(&self, others: &[&str], threshold: u32) -> Value {
-        let cards: Vec<_> = others.iter().map(|name| self.path(&format!("{name}.card"))).collect();
+        let cards: Vec<_> = others.iter().map(|name| self.path(format!("{name}.card"))).collect();
         json!({
             "backend": self.path("backend.json"), "organization": "Example Works", "station": "line-1",
             "cards": cards, "threshold": threshold, "file": self.path("founding.json"),
@@ -75,7 +75,7 @@ impl Office {
         let create = json!({ "holder": name, "passphrase": PASSPHRASE, "light": true });
         self.ok(name, "vault.create", create).await;
         let card = self.ok(name, "vault.card", json!({})).await;
-        write_json(&self.path(&format!("{name}.card")), &card).unwrap();
+        write_json(&self.path(format!("{name}.card")), &card).unwrap();
     }
 
     /// What a command of this person's comes to.

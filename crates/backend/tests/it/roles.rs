@@ -56,6 +56,7 @@ fn requests() -> Vec<(Operation, Method, String)> {
         (ReadRequests, get.clone(), below(path::REQUESTS, "")),
         (MakeRequest, post.clone(), path::REQUESTS.into()),
         (SignRequest, post.clone(), below(path::REQUESTS, "/signatures")),
+        (PublishMetadata, post.clone(), below(path::REQUESTS, "/publish")),
         (CloseRequest, post.clone(), below(path::REQUESTS, "/close")),
         (UploadSealed, post.clone(), below(path::RELEASES, "/sealed")),
         (UploadSealed, put, below(path::BLOBS, "")),
