@@ -41,6 +41,7 @@ fn a_technician_without_a_network_updates_a_board_and_the_receipt_comes_home() {
         "the ticket was carried out before",
         "0 handed in, 1 waiting",
         "1 handed in, 0 waiting",
+        "R-000000 was revoked",
     ] {
         let told = answer.stdout.contains(said) || answer.stderr.contains(said);
         assert!(told, "nobody said `{said}`\n{all}");
