@@ -3,7 +3,7 @@ use model::Seconds;
 use super::*;
 use crate::{
     Ed25519Key, Signer, SystemRandom,
-    tuf::{TRUST_KEYS_TARGET, TargetFile},
+    tuf::{Metadata, TRUST_KEYS_TARGET, TargetFile},
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
