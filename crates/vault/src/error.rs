@@ -170,6 +170,26 @@ pub enum Error {
         /// How long the next try is refused.
         wait: Seconds,
     },
+    /// Nothing on this computer keeps secrets for this user.
+    #[error("no keyring answers on this computer: {reason}")]
+    NoKeyring {
+        /// What was tried, and what came of it.
+        reason: String,
+    },
+    /// The keyring is locked, and was not unlocked when it asked.
+    #[error("the keyring of this computer is locked")]
+    KeyringLocked,
+    /// The keyring refused something.
+    #[error("the keyring of this computer failed to {action}: {reason}")]
+    KeyringFailed {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The keyring does not have the slot's part: it is another computer's, another user's, or was emptied.
+    #[error("the keyring of this computer has no part of a slot of this vault")]
+    KeyringLacks,
     /// The vault is locked.
     #[error("the vault is locked")]
     Locked,

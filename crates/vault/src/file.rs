@@ -11,6 +11,7 @@
 //!  10: header MAC b32}
 //! sealed = [nonce b24, commitment b32, ciphertext b48]
 //! kind = [1, KiB, passes, lanes, salt b16] for a passphrase
+//!      | [2, KiB, passes, lanes, salt b16, entry b16] for a passphrase together with a keyring
 //!      | [3, serial, CKA_ID, public half b65, point b65] for a token
 //!      | [4, set b4, threshold, count, proven_at or 0] for recovery shares
 //! ```

@@ -161,7 +161,7 @@ impl Inner {
     pub(crate) fn uses(&self, public: &[u8]) -> bool {
         let opens = |slot: &Slot| match &slot.info.kind {
             SlotKind::Token(agreement) => agreement.public()[..] == *public,
-            SlotKind::Passphrase(_) | SlotKind::Shares { .. } => false,
+            SlotKind::Passphrase(_) | SlotKind::Keyring(_) | SlotKind::Shares { .. } => false,
         };
         self.file.keys.iter().any(|entry| entry.public.public == public) || self.file.slots.iter().any(opens)
     }

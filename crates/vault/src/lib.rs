@@ -16,6 +16,7 @@ mod file;
 mod harden;
 mod inside;
 mod key;
+mod keyring;
 mod opener;
 mod params;
 mod passphrase;
@@ -40,7 +41,7 @@ pub use params::Params;
 pub use passphrase::{Strength, check_passphrase, strength};
 pub use share::{MOST_SHARES, SetId, Share};
 pub use signer::{BatchSigner, CaSigner, VaultSigner};
-pub use slot::{Agreement, Derivation, SlotId, SlotInfo, SlotKind};
+pub use slot::{Agreement, Derivation, KeyringPart, SlotId, SlotInfo, SlotKind};
 pub use token::{TokenInfo, TokenKey, TokenSerial, Tokens};
 pub use vault::{Lifetime, Vault, VaultId};
 

@@ -8,6 +8,8 @@ use crate::{Error, Share, SlotKind, TokenSerial, Tokens, file::KeyFile, sealed::
 pub enum Opener<'a> {
     /// A passphrase.
     Passphrase(&'a str),
+    /// A passphrase, together with this computer's keyring.
+    Keyring(&'a str),
     /// Recovery shares, at least as many as their set asks for.
     Shares(&'a [Share]),
     /// A token and its PIN.
@@ -26,11 +28,11 @@ impl Opener<'_> {
     pub(crate) fn check(&self, file: &KeyFile) -> Result<(), Error> {
         let kinds = || file.slots.iter().map(|slot| &slot.info.kind);
         match self {
-            Self::Passphrase(_) => {}
+            Self::Passphrase(_) | Self::Keyring(_) => {}
             Self::Token { serial, .. } => {
                 let known = |kind: &SlotKind| match kind {
                     SlotKind::Token(agreement) => Some(agreement.serial().clone()),
-                    SlotKind::Passphrase(_) | SlotKind::Shares { .. } => None,
+                    SlotKind::Passphrase(_) | SlotKind::Keyring(_) | SlotKind::Shares { .. } => None,
                 };
                 let known: Vec<TokenSerial> = kinds().filter_map(known).collect();
                 if !known.is_empty() && !known.contains(serial) {
@@ -65,12 +67,12 @@ impl Opener<'_> {
     /// Whether this could open slots of this kind.
     pub(crate) fn fits(&self, kind: &SlotKind) -> bool {
         match (self, kind) {
-            (Self::Passphrase(_), SlotKind::Passphrase(_)) => true,
+            (Self::Passphrase(_), SlotKind::Passphrase(_)) | (Self::Keyring(_), SlotKind::Keyring(_)) => true,
             (Self::Shares(shares), SlotKind::Shares { set, .. }) => {
                 shares.iter().any(|share| share.set() == *set)
             }
             (Self::Token { serial, .. }, SlotKind::Token(agreement)) => agreement.serial() == *serial,
-            (Self::Passphrase(_) | Self::Shares(_) | Self::Token { .. }, _) => false,
+            (Self::Passphrase(_) | Self::Keyring(_) | Self::Shares(_) | Self::Token { .. }, _) => false,
         }
     }
 
@@ -78,6 +80,7 @@ impl Opener<'_> {
     pub(crate) fn key(&self, kind: &SlotKind) -> Result<Secret, Error> {
         match (self, kind) {
             (Self::Passphrase(passphrase), SlotKind::Passphrase(derivation)) => derivation.derive(passphrase),
+            (Self::Keyring(passphrase), SlotKind::Keyring(part)) => part.open(passphrase),
             (Self::Shares(shares), SlotKind::Shares { set, threshold, .. }) => {
                 let of_set = |share: &&Share| share.set() == *set;
                 let shares: Vec<&Share> = shares.iter().filter(of_set).take((*threshold).into()).collect();
@@ -86,7 +89,7 @@ impl Opener<'_> {
             (Self::Token { tokens, pin, .. }, SlotKind::Token(agreement)) => {
                 agreement.open(tokens, pin, &|| Ok(()))
             }
-            (Self::Passphrase(_) | Self::Shares(_) | Self::Token { .. }, _) => {
+            (Self::Passphrase(_) | Self::Keyring(_) | Self::Shares(_) | Self::Token { .. }, _) => {
                 Err(Error::NoSlot { kind: self.as_str() })
             }
         }
@@ -96,14 +99,14 @@ impl Opener<'_> {
     pub(crate) fn token(&self) -> Option<&TokenSerial> {
         match self {
             Self::Token { serial, .. } => Some(serial),
-            Self::Passphrase(_) | Self::Shares(_) => None,
+            Self::Passphrase(_) | Self::Keyring(_) | Self::Shares(_) => None,
         }
     }
 
     /// Why it opens nothing.
     pub(crate) fn refused(&self, wait: model::Seconds) -> Error {
         match self {
-            Self::Passphrase(_) => Error::WrongPassphrase { wait },
+            Self::Passphrase(_) | Self::Keyring(_) => Error::WrongPassphrase { wait },
             Self::Shares(_) => Error::SharesWrong { wait },
             // The very key agreed on another secret: the slot was edited.
             Self::Token { serial, .. } => Error::TokenKeyOther { serial: (*serial).clone() },
@@ -113,6 +116,7 @@ impl Opener<'_> {
     fn as_str(&self) -> &'static str {
         match self {
             Self::Passphrase(_) => "passphrase",
+            Self::Keyring(_) => "keyring",
             Self::Shares(_) => "shares",
             Self::Token { .. } => "token",
         }

@@ -23,9 +23,11 @@ use crate::{
 
 mod agreement;
 mod kind;
+mod part;
 
 pub use agreement::Agreement;
 pub use kind::{Derivation, SlotKind};
+pub use part::KeyringPart;
 
 /// The longest label of a slot, in bytes.
 const LONGEST_LABEL: usize = 128;

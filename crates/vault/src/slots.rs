@@ -4,7 +4,7 @@ use model::UnixTime;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Agreement, Algorithm, Error, KeyId, Opener, Params, Share, SlotId, SlotInfo, SlotKind, TokenKey,
+    Agreement, Algorithm, Error, KeyId, KeyringPart, Opener, Params, Share, SlotId, SlotInfo, SlotKind, TokenKey,
     TokenSerial, Vault, check_passphrase,
     file::MAX_SLOTS,
     inside::{Change, Inner},
@@ -72,6 +72,30 @@ impl Vault {
         self.add_slot(label, SlotKind::Token(Box::new(agreement)), &key, replaces, now)
     }
 
+    /// Adds a passphrase that opens the vault only together with this computer's keyring, beside the ways in that
+    /// there are or in the place of one of them. Nobody can rely on it alone: it is gone with the computer.
+    ///
+    /// # Errors
+    /// The vault is locked, the passphrase is weak, no keyring answers or it is locked, no slot that one can rely
+    /// on would be left, there are sixteen slots already, or the save failed.
+    pub fn add_keyring(
+        &self,
+        label: &str,
+        passphrase: &str,
+        params: Params,
+        replaces: Option<SlotId>,
+        now: UnixTime,
+    ) -> Result<SlotInfo, Error> {
+        drop(self.unlocked()?);
+        check_passphrase(passphrase, self.holder().as_str())?;
+        let (part, key) = KeyringPart::new(&self.id(), passphrase, params)?;
+        let added = self.add_slot(label, SlotKind::Keyring(part), &key, replaces, now);
+        if added.is_err() {
+            part.forget();
+        }
+        added
+    }
+
     /// Makes a set of `count` recovery shares, any `threshold` of which open the vault. The shares are given
     /// out here and never again. Nobody can rely on them before [`Self::test_shares`].
     ///
@@ -128,13 +152,18 @@ impl Vault {
         let mut inner = self.unlocked()?;
         let gone =
             inner.file.slots.iter().find(|slot| slot.info.id == id).ok_or(Error::UnknownSlot { id })?;
+        let part = gone.info.kind.keyring_part();
         let left: Vec<Slot> = inner.file.slots.iter().filter(|slot| slot.info.id != id).cloned().collect();
         if !left.iter().any(|slot| slot.info.kind.counts()) {
             return Err(Error::LastSlot);
         }
         let intent = inner.intent("vault.remove_slot", &subject(&gone.info), "", now);
         inner.audit.append(&intent, inner.file.generation, None)?;
-        self.reslot(&mut inner, &left, &[], true)
+        self.reslot(&mut inner, &left, &[], true)?;
+        if let Some(part) = part {
+            part.forget();
+        }
+        Ok(())
     }
 
     /// Puts a new passphrase in the place of the one that `old` is or, if `old` is no passphrase, of all there
@@ -158,7 +187,7 @@ impl Vault {
         let mut inner = self.unlocked()?;
         let goes = |info: &SlotInfo| match old {
             Opener::Passphrase(_) => info.id == opened,
-            Opener::Shares(_) | Opener::Token { .. } => matches!(info.kind, SlotKind::Passphrase(_)),
+            Opener::Keyring(_) | Opener::Shares(_) | Opener::Token { .. } => matches!(info.kind, SlotKind::Passphrase(_)),
         };
         let (gone, left): (Vec<Slot>, Vec<Slot>) =
             inner.file.slots.iter().cloned().partition(|slot| goes(&slot.info));
@@ -179,7 +208,7 @@ impl Vault {
     ) -> Result<SlotInfo, Error> {
         let mut inner = self.unlocked()?;
         let goes = |slot: &&Slot| Some(slot.info.id) == replaces;
-        let gone = inner.file.slots.iter().find(goes).map(|slot| subject(&slot.info));
+        let gone = inner.file.slots.iter().find(goes).map(|slot| slot.info.clone());
         if let (Some(id), None) = (replaces, &gone) {
             return Err(Error::UnknownSlot { id });
         }
@@ -190,10 +219,14 @@ impl Vault {
         if left.len() == MAX_SLOTS {
             return Err(Error::TooManySlots { most: MAX_SLOTS });
         }
-        let reason = gone.as_ref().map_or_else(String::new, |gone| format!("in the place of {gone}"));
+        let instead = |gone: &SlotInfo| format!("in the place of {}", subject(gone));
+        let reason = gone.as_ref().map(instead).unwrap_or_default();
         let intent = inner.intent("vault.add_slot", kind.as_str(), &reason, now);
         inner.audit.append(&intent, inner.file.generation, None)?;
         self.reslot(&mut inner, &left, &[(label, kind, key, now)], gone.is_some())?;
+        if let Some(part) = gone.and_then(|gone| gone.kind.keyring_part()) {
+            part.forget();
+        }
         Ok(inner.file.slots.last().ok_or(Error::Locked)?.info.clone())
     }
 

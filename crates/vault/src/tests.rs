@@ -3,6 +3,7 @@
 mod clocks;
 mod disk;
 mod edited;
+mod keyring;
 mod killed;
 mod logs;
 mod recovery;

@@ -3,7 +3,7 @@
 use minicbor::{Decoder, Encoder};
 use model::UnixTime;
 
-use super::Agreement;
+use super::{Agreement, KeyringPart};
 use crate::{
     Error, Params,
     file::{Malformed, Written, fixed, instant},
@@ -16,6 +16,8 @@ use crate::{
 pub enum SlotKind {
     /// A passphrase.
     Passphrase(Derivation),
+    /// A passphrase, and a part in the keyring of one computer.
+    Keyring(KeyringPart),
     /// A key in a token, and the token's PIN.
     Token(Box<Agreement>),
     /// Any `threshold` of `count` recovery shares.
@@ -45,17 +47,27 @@ impl SlotKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Passphrase(_) => "passphrase",
+            Self::Keyring(_) => "keyring",
             Self::Token(_) => "token",
             Self::Shares { .. } => "shares",
         }
     }
 
-    /// Whether one can rely on it: a set of shares only once enough of them have opened it. A token has
-    /// opened it before it is kept.
+    /// Whether one can rely on it: a set of shares only once enough of them have opened it, a keyring never, for
+    /// it is gone with its computer. A token has opened it before it is kept.
     pub const fn counts(&self) -> bool {
         match self {
             Self::Passphrase(_) | Self::Token(_) => true,
+            Self::Keyring(_) => false,
             Self::Shares { proven_at, .. } => proven_at.is_some(),
+        }
+    }
+
+    /// What the keyring holds of it.
+    pub(crate) const fn keyring_part(&self) -> Option<KeyringPart> {
+        match self {
+            Self::Keyring(part) => Some(*part),
+            Self::Passphrase(_) | Self::Token(_) | Self::Shares { .. } => None,
         }
     }
 
@@ -64,6 +76,11 @@ impl SlotKind {
             Self::Passphrase(derivation) => {
                 e.array(5)?.u8(1)?;
                 derivation.write(e)?;
+            }
+            Self::Keyring(part) => {
+                e.array(6)?.u8(2)?;
+                part.derivation.write(e)?;
+                e.bytes(&part.entry)?;
             }
             Self::Token(agreement) => {
                 e.array(5)?.u8(3)?;
@@ -81,6 +98,9 @@ impl SlotKind {
         let items = d.array()?;
         Ok(match (d.u8()?, items) {
             (1, Some(5)) => Self::Passphrase(Derivation::read(d)?),
+            (2, Some(6)) => {
+                Self::Keyring(KeyringPart { derivation: Derivation::read(d)?, entry: fixed(d)? })
+            }
             (3, Some(5)) => Self::Token(Box::new(Agreement::read(d)?)),
             (4, Some(5)) => {
                 let (set, threshold, count) = (SetId::new(fixed(d)?), d.u8()?, d.u8()?);
@@ -97,7 +117,7 @@ impl SlotKind {
             Self::Shares { set, threshold, count, proven_at: _ } => {
                 Self::Shares { set, threshold, count, proven_at: None }
             }
-            kind @ (Self::Passphrase(_) | Self::Token(_)) => kind,
+            kind @ (Self::Passphrase(_) | Self::Keyring(_) | Self::Token(_)) => kind,
         }
     }
 }
