@@ -113,6 +113,20 @@ const NEEDS: &[Need] = &[
         dnf: "softhsm",
         brew: "softhsm",
     },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || dbus-run-session --version"],
+        apt: "dbus",
+        dnf: "dbus-daemon",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || gnome-keyring-daemon --version"],
+        apt: "gnome-keyring",
+        dnf: "gnome-keyring",
+        brew: "",
+    },
     // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
     Need {
         purpose: Purpose::Test,

@@ -153,6 +153,8 @@ table! { App:
     VaultSlots "vault.slots" Access::Local, Nothing => VaultSlotList;
     VaultChangePassphrase "vault.change_passphrase" Access::Local, ChangePassphrase => VaultStatus, Secret;
     VaultAddPassphrase "vault.add_passphrase" Access::Local, AddPassphrase => VaultSlot, Secret;
+    VaultAddKeyring "vault.add_keyring" Access::Local, AddKeyring => VaultSlot, Secret;
+    VaultAddTokenSlot "vault.add_token_slot" Access::Local, AddTokenSlot => VaultSlot, Secret;
     VaultRemoveSlotPreview "vault.remove_slot_preview" Access::Local, SlotName => Preview;
     VaultRemoveSlot "vault.remove_slot" Access::Local, Commit<SlotName> => VaultStatus, Secret;
     VaultRestore "vault.restore" Access::Local, RestoreVault => VaultStatus, Secret;

@@ -133,6 +133,18 @@ impl From<vault::Error> for Error {
                 "`fleetseal vault slot list` shows the sets; an older backup may still open with this one",
             ),
             E::SharesWrong { .. } => (ErrorCode::WrongPassphrase, "find out whose share was exchanged"),
+            E::NoKeyring { .. } => (
+                ErrorCode::PreconditionFailed,
+                "log in to a session with a keyring (Secret Service), or open the vault in another way",
+            ),
+            E::KeyringLocked => (ErrorCode::PreconditionFailed, "unlock the keyring, then repeat it"),
+            E::KeyringFailed { .. } => {
+                (ErrorCode::PreconditionFailed, "look at the keyring, or open the vault in another way")
+            }
+            E::KeyringLacks => (
+                ErrorCode::NotFound,
+                "this slot opens on the computer and for the user that it was made by: open the vault in another way",
+            ),
             E::Derivation => {
                 (ErrorCode::Busy, "close other programs: it takes as much memory as the slot says")
             }

@@ -10,15 +10,17 @@ use zeroize::Zeroizing;
 use crate::{
     App, Error,
     command::{
-        Handle, VaultAddPassphrase, VaultChangePassphrase, VaultMakeShares, VaultMeasure, VaultRemoveSlot,
-        VaultRemoveSlotPreview, VaultRestore, VaultRestoreShares, VaultSlots, VaultTestShares,
+        Handle, VaultAddKeyring, VaultAddPassphrase, VaultAddTokenSlot, VaultChangePassphrase,
+        VaultMakeShares, VaultMeasure, VaultRemoveSlot, VaultRemoveSlotPreview, VaultRestore,
+        VaultRestoreShares, VaultSlots, VaultTestShares,
     },
     dto::{
-        AddPassphrase, ChangePassphrase, Commit, MakeShares, MeasurePassphrase, Nothing, PassphraseStrength,
-        Preview, RestoreShares, RestoreVault, Secret, SlotName, TestShares, VaultSlot, VaultSlotList,
-        VaultStatus,
+        AddKeyring, AddPassphrase, AddTokenSlot, ChangePassphrase, Commit, MakeShares, MeasurePassphrase,
+        Nothing, PassphraseStrength, Preview, RestoreShares, RestoreVault, Secret, SlotName, TestShares,
+        VaultSlot, VaultSlotList, VaultStatus,
     },
     release::{effect, expect_same, preview},
+    tokens::{Key, unhex},
     vaults::{blocking, hex, status},
     workspace::write_secret,
 };
@@ -41,10 +43,10 @@ impl Handle<VaultSlots> for App {
 impl Handle<VaultChangePassphrase> for App {
     async fn handle(&self, request: ChangePassphrase) -> Result<VaultStatus, Error> {
         let vault = self.unlocked()?;
-        let now = self.now();
+        let (workspace, now) = (self.workspace().clone(), self.now());
         blocking(move || {
-            let old = Opener::Passphrase(request.old.expose());
-            vault.change_passphrase(&old, request.new.expose(), params(request.light)?, now)?;
+            let old = Key::new(&workspace, request.old, request.with, &vault.slots())?;
+            vault.change_passphrase(&old.opener(), request.new.expose(), params(request.light)?, now)?;
             Ok(status(&vault))
         })
         .await
@@ -58,6 +60,33 @@ impl Handle<VaultAddPassphrase> for App {
         blocking(move || {
             let params = params(request.light)?;
             Ok(row(&vault.add_passphrase(&request.label, request.passphrase.expose(), params, now)?))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultAddKeyring> for App {
+    async fn handle(&self, request: AddKeyring) -> Result<VaultSlot, Error> {
+        let vault = self.unlocked()?;
+        let now = self.now();
+        blocking(move || {
+            let AddKeyring { label, passphrase, replaces, light } = request;
+            let (params, replaces) = (params(light)?, replaces.as_deref().map(slot_id).transpose()?);
+            Ok(row(&vault.add_keyring(&label, passphrase.expose(), params, replaces, now)?))
+        })
+        .await
+    }
+}
+
+impl Handle<VaultAddTokenSlot> for App {
+    async fn handle(&self, request: AddTokenSlot) -> Result<VaultSlot, Error> {
+        let vault = self.unlocked()?;
+        let now = self.now();
+        blocking(move || {
+            let AddTokenSlot { label, token, key, replaces } = request;
+            let key = key.as_deref().map(unhex).transpose()?;
+            let replaces = replaces.as_deref().map(slot_id).transpose()?;
+            Ok(row(&vault.add_token(&label, &token.parse()?, key.as_deref(), replaces, now)?))
         })
         .await
     }
@@ -102,9 +131,11 @@ impl Handle<VaultRemoveSlot> for App {
 
 impl Handle<VaultRestore> for App {
     async fn handle(&self, request: RestoreVault) -> Result<VaultStatus, Error> {
-        let passphrase = request.passphrase;
+        let key = Key::new(self.workspace(), request.passphrase, request.with, &[])?;
         let restored = self.restore(&request.file, move |dir, file, now| {
-            Vault::restore(dir, file, &Opener::Passphrase(passphrase.expose()), now)
+            let vault = Vault::restore(dir, file, &key.opener(), now)?;
+            key.lend(&vault);
+            Ok(vault)
         });
         Ok(status(&restored.await?))
     }
@@ -202,6 +233,13 @@ pub(crate) fn row(slot: &SlotInfo) -> VaultSlot {
         SlotKind::Passphrase(derivation) => {
             let (memory, passes, lanes) = derivation.params.parts();
             format!("Argon2id, {} MiB, {passes} passes, {lanes} lanes", memory / 1024)
+        }
+        SlotKind::Keyring(part) => {
+            let (memory, ..) = part.derivation.params.parts();
+            format!(
+                "Argon2id, {} MiB, together with the keyring of the computer it was made on",
+                memory / 1024
+            )
         }
         SlotKind::Token(agreement) => {
             format!("token {} and its PIN, by key {}", agreement.serial(), hex(agreement.public()))

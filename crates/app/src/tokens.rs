@@ -4,18 +4,71 @@ use std::{path::Path, sync::Arc};
 
 use protocol::ErrorCode;
 use serde::{Deserialize, Serialize};
-use vault::{KeyRole, TokenSerial, Tokens, Vault};
+use vault::{KeyRole, Opener, SlotInfo, SlotKind, TokenSerial, Tokens, Vault};
 
 use crate::{
     App, Error,
     command::{Handle, VaultAdoptTokenKey, VaultEnterPin, VaultForgetPins, VaultInitTokenKey, VaultTokens},
     dto::{
-        AdoptTokenKey, EnterPin, InitTokenKey, ListTokens, TokenKeyRow, TokenList, TokenName, TokenRow,
-        VaultStatus,
+        AdoptTokenKey, EnterPin, InitTokenKey, ListTokens, Opening, Secret, TokenKeyRow, TokenList,
+        TokenName, TokenRow, VaultStatus,
     },
     vaults::{algorithm, blocking, hex, status},
     workspace::{Workspace, read_json, write_json},
 };
+
+/// What opens a vault, as [`Opener`] borrows it.
+pub(crate) struct Key {
+    secret: Secret,
+    with: With,
+}
+
+enum With {
+    Nothing,
+    Keyring,
+    Token(Arc<Tokens>, TokenSerial),
+}
+
+impl Key {
+    /// Finds the token, if it takes one: the one that is named, or else the only one that can be meant for these
+    /// slots.
+    pub(crate) fn new(
+        workspace: &Workspace,
+        secret: Secret,
+        with: Opening,
+        slots: &[SlotInfo],
+    ) -> Result<Self, Error> {
+        let with = match with {
+            Opening::Passphrase => With::Nothing,
+            Opening::Keyring => With::Keyring,
+            Opening::Token { token } => {
+                let tokens = load(workspace)?;
+                let serial = match token {
+                    Some(token) => token.parse()?,
+                    None => meant(slots, &tokens)?,
+                };
+                With::Token(Arc::new(tokens), serial)
+            }
+        };
+        Ok(Self { secret, with })
+    }
+
+    pub(crate) fn opener(&self) -> Opener<'_> {
+        let secret = self.secret.expose();
+        match &self.with {
+            With::Nothing => Opener::Passphrase(secret),
+            With::Keyring => Opener::Keyring(secret),
+            With::Token(tokens, serial) => Opener::Token { tokens, serial, pin: secret },
+        }
+    }
+
+    /// Lets the vault find keys of its own in the token, too.
+    pub(crate) fn lend(&self, vault: &Vault) {
+        if let With::Token(tokens, _) = &self.with {
+            vault.set_tokens(Arc::clone(tokens));
+        }
+    }
+}
 
 /// Which PKCS#11 module this workspace uses.
 #[derive(Serialize, Deserialize)]
@@ -130,12 +183,38 @@ fn only(vault: &Vault, tokens: &Tokens) -> Result<TokenSerial, Error> {
     if serials.is_empty() {
         serials = tokens.list()?.into_iter().map(|info| info.serial).collect();
     }
-    match serials.as_slice() {
-        [serial] => Ok(serial.clone()),
-        _ => Err(Error::new(ErrorCode::InvalidRequest, "which token is the PIN for?")
-            .detail(serials.iter().map(TokenSerial::as_str).collect::<Vec<_>>().join(", "))
-            .hint("name it with --token SERIAL")),
+    which(serials)
+}
+
+/// The token that opens one of these slots: the only one, or the only one that is plugged in.
+fn meant(slots: &[SlotInfo], tokens: &Tokens) -> Result<TokenSerial, Error> {
+    let serial = |slot: &SlotInfo| match &slot.kind {
+        SlotKind::Token(agreement) => Some(agreement.serial().clone()),
+        SlotKind::Passphrase(_) | SlotKind::Keyring(_) | SlotKind::Shares { .. } => None,
+    };
+    let mut serials: Vec<TokenSerial> = slots.iter().filter_map(serial).collect();
+    serials.sort();
+    serials.dedup();
+    if serials.len() != 1 {
+        let present: Vec<TokenSerial> = tokens.list()?.into_iter().map(|info| info.serial).collect();
+        serials = if serials.is_empty() {
+            present
+        } else {
+            serials.into_iter().filter(|serial| present.contains(serial)).collect()
+        };
     }
+    which(serials)
+}
+
+fn which(mut serials: Vec<TokenSerial>) -> Result<TokenSerial, Error> {
+    if serials.len() == 1
+        && let Some(serial) = serials.pop()
+    {
+        return Ok(serial);
+    }
+    Err(Error::new(ErrorCode::InvalidRequest, "which token is the PIN for?")
+        .detail(serials.iter().map(TokenSerial::as_str).collect::<Vec<_>>().join(", "))
+        .hint("name it with --pin-token SERIAL"))
 }
 
 fn role(text: &str) -> Result<KeyRole, Error> {
@@ -146,7 +225,7 @@ fn role(text: &str) -> Result<KeyRole, Error> {
     })
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, Error> {
     let digits = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let byte = |at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     (0..text.len()).step_by(2).map(byte).collect::<Option<_>>().filter(|_| digits).ok_or_else(|| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use model::UnixTime;
 use protocol::{Base64, ErrorCode};
-use vault::{KeyRole, Opener, Vault};
+use vault::{KeyRole, Vault};
 
 use crate::{
     App, Error,
@@ -14,6 +14,7 @@ use crate::{
     dto::{BackupVault, CreateVault, MemberCard, Nothing, Passphrase, TestRestore, VaultKey, VaultStatus},
     signer::Ecdsa,
     slots::{params, row},
+    tokens::Key,
 };
 
 /// The keys of a key holder. CA keys come with the founding, in the founder's vault alone.
@@ -57,9 +58,11 @@ impl Handle<VaultShow> for App {
 impl Handle<VaultUnlock> for App {
     async fn handle(&self, request: Passphrase) -> Result<VaultStatus, Error> {
         let vault = self.vault()?;
-        let now = self.now();
+        let (workspace, now) = (self.workspace().clone(), self.now());
         blocking(move || {
-            vault.unlock(request.passphrase.expose(), now)?;
+            let key = Key::new(&workspace, request.passphrase, request.with, &vault.slots())?;
+            key.lend(&vault);
+            vault.unlock_with(&key.opener(), now)?;
             Ok(status(&vault))
         })
         .await
@@ -89,10 +92,10 @@ impl Handle<VaultBackup> for App {
 impl Handle<VaultTestRestore> for App {
     async fn handle(&self, request: TestRestore) -> Result<VaultStatus, Error> {
         let vault = self.vault()?;
-        let now = self.now();
+        let (workspace, now) = (self.workspace().clone(), self.now());
         blocking(move || {
-            let opener = Opener::Passphrase(request.passphrase.expose());
-            vault.test_restore(Path::new(&request.file), &opener, now)?;
+            let key = Key::new(&workspace, request.passphrase, request.with, &vault.slots())?;
+            vault.test_restore(Path::new(&request.file), &key.opener(), now)?;
             Ok(status(&vault))
         })
         .await

@@ -30,11 +30,25 @@ pub(crate) struct Args {
     /// The token that the PIN is for, by its serial number, where the vault has keys in several
     #[arg(long = "pin-token", global = true, value_name = "SERIAL")]
     pub(crate) pin_token: Option<String>,
+    /// What to open the vault with [default: a passphrase, if there is a slot for one]
+    #[arg(long, global = true, value_enum, value_name = "KIND")]
+    pub(crate) unlock_with: Option<UnlockWith>,
     /// Go ahead with a dangerous command without asking
     #[arg(long, global = true)]
     pub(crate) yes: bool,
     #[command(subcommand)]
     pub(crate) area: Area,
+}
+
+/// What opens the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum UnlockWith {
+    /// A passphrase
+    Passphrase,
+    /// A passphrase, together with the keyring of this computer
+    Keyring,
+    /// A token and its PIN
+    Token,
 }
 
 #[derive(Debug, Subcommand)]

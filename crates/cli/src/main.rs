@@ -23,8 +23,8 @@ mod vault;
 
 use std::process::ExitCode;
 
-use app::{App, Error};
-use args::{Area, Args};
+use app::{App, Error, dto::Opening};
+use args::{Area, Args, UnlockWith};
 use clap::{CommandFactory as _, Parser as _};
 use output::Output;
 
@@ -43,11 +43,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
-    let Args { workspace, passphrase_fd, pin_fd, pin_token, yes, area, .. } = args;
+    let Args { workspace, passphrase_fd, pin_fd, pin_token, unlock_with, yes, area, .. } = args;
     let open = || {
         let dir = workspace.clone().map_or_else(app::default_workspace, Ok)?;
         let app = App::open(&dir)?;
-        Ok::<_, Error>(Session { app, output, passphrase_fd, pin_fd, pin_token: pin_token.clone(), yes })
+        let pin_token = pin_token.clone();
+        Ok::<_, Error>(Session { app, output, passphrase_fd, pin_fd, pin_token, unlock_with, yes })
     };
     match area {
         Area::Vault(verb) => vault::run(&open()?, verb).await,
@@ -82,13 +83,20 @@ struct Session<'a> {
     passphrase_fd: Option<i32>,
     pin_fd: Option<i32>,
     pin_token: Option<String>,
+    unlock_with: Option<UnlockWith>,
     yes: bool,
 }
 
 impl Session<'_> {
     /// Asks for the passphrase and unlocks the vault, and the token that keys of it live in.
     async fn unlock(&self) -> Result<(), Error> {
-        let status = self.unlock_vault().await?;
+        let opened = self.opening("Passphrase").await?;
+        // The PIN that opened the vault opens the keys in that token, too.
+        let by_token = matches!(opened.with, Opening::Token { .. });
+        let status = self.app.run::<app::command::VaultUnlock>(opened).await?;
+        if by_token {
+            return Ok(());
+        }
         let in_token = status.keys.iter().any(|key| key.token.is_some());
         let pin = if self.pin_fd.is_some() {
             passphrase::ask("", self.pin_fd)?
@@ -100,9 +108,28 @@ impl Session<'_> {
         if pin.expose().is_empty() { Ok(()) } else { self.enter_pin(self.pin_token.clone(), pin).await }
     }
 
-    async fn unlock_vault(&self) -> Result<app::dto::VaultStatus, Error> {
-        let passphrase = passphrase::ask("Passphrase", self.passphrase_fd)?;
-        self.app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase }).await
+    /// Asks for what opens the vault: what was said, or the first kind of slot that it has.
+    async fn opening(&self, prompt: &str) -> Result<app::dto::Passphrase, Error> {
+        let has = |slots: &[app::dto::VaultSlot], kind: &str| slots.iter().any(|slot| slot.kind == kind);
+        let with = match self.unlock_with {
+            Some(with) => with,
+            // Without a vault, a backup may have one.
+            None => match self.app.run::<app::command::VaultSlots>(app::dto::Nothing {}).await {
+                Ok(list) if has(&list.slots, "passphrase") => UnlockWith::Passphrase,
+                Ok(list) if has(&list.slots, "keyring") => UnlockWith::Keyring,
+                Ok(list) if has(&list.slots, "token") => UnlockWith::Token,
+                Ok(_) | Err(_) => UnlockWith::Passphrase,
+            },
+        };
+        let (secret, with) = match with {
+            UnlockWith::Passphrase => (passphrase::ask(prompt, self.passphrase_fd)?, Opening::Passphrase),
+            UnlockWith::Keyring => (passphrase::ask(prompt, self.passphrase_fd)?, Opening::Keyring),
+            UnlockWith::Token => {
+                let token = self.pin_token.clone();
+                (passphrase::ask("PIN of the token", self.pin_fd)?, Opening::Token { token })
+            }
+        };
+        Ok(app::dto::Passphrase { passphrase: secret, with })
     }
 
     async fn enter_pin(&self, token: Option<String>, pin: app::dto::Secret) -> Result<(), Error> {

@@ -11,8 +11,8 @@ use app::{
         VaultTestRestore,
     },
     dto::{
-        BackupVault, ChangePassphrase, CreateVault, MeasurePassphrase, Nothing, RestoreVault, TestRestore,
-        VaultStatus,
+        BackupVault, ChangePassphrase, CreateVault, MeasurePassphrase, Nothing, Passphrase, RestoreVault,
+        TestRestore, VaultStatus,
     },
     model::PersonName,
 };
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         name: Option<PersonName>,
     },
-    /// What opens the vault: add and remove passphrases, see recovery shares and tokens
+    /// What opens the vault: passphrases, keyring, tokens, recovery shares
     #[command(subcommand)]
     Slot(slot::Verb),
     /// Recovery shares: any k of n open the vault when the passphrase is lost
@@ -110,18 +110,16 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             output.note("next: prove it with `fleetseal vault test-restore`");
         }
         Verb::TestRestore { file } => {
-            let passphrase = ask("Passphrase of the backup", *passphrase_fd)?;
-            session
-                .app
-                .run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase: passphrase.clone() })
-                .await?;
-            let request = TestRestore { file: file.display().to_string(), passphrase };
+            let opening = session.opening("Passphrase of the backup").await?;
+            app.run::<app::command::VaultUnlock>(opening.clone()).await?;
+            let Passphrase { passphrase, with } = opening;
+            let request = TestRestore { file: file.display().to_string(), passphrase, with };
             let status = app.run::<VaultTestRestore>(request).await?;
             output.result(&status, || "the backup opens and holds every key".to_owned());
         }
         Verb::Restore { file } => {
-            let passphrase = ask("Passphrase of the backup", *passphrase_fd)?;
-            let request = RestoreVault { file: file.display().to_string(), passphrase };
+            let Passphrase { passphrase, with } = session.opening("Passphrase of the backup").await?;
+            let request = RestoreVault { file: file.display().to_string(), passphrase, with };
             let status = app.run::<VaultRestore>(request).await?;
             output.result(&status, || describe(&status));
             output.note(
@@ -129,10 +127,12 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             );
         }
         Verb::Passphrase { new_passphrase_fd, light } => {
-            let old = ask("Passphrase", *passphrase_fd)?;
-            app.run::<app::command::VaultUnlock>(app::dto::Passphrase { passphrase: old.clone() }).await?;
+            let opening = session.opening("Passphrase").await?;
+            app.run::<app::command::VaultUnlock>(opening.clone()).await?;
+            let Passphrase { passphrase: old, with } = opening;
             let new = ask_new(new_passphrase_fd)?;
-            let status = app.run::<VaultChangePassphrase>(ChangePassphrase { old, new, light }).await?;
+            let request = ChangePassphrase { old, with, new, light };
+            let status = app.run::<VaultChangePassphrase>(request).await?;
             output.result(&status, || {
                 "the passphrase is changed. Copies and backups made before still open with the old one: make a new \
                  backup, test it, and destroy the old ones"

@@ -34,4 +34,14 @@ mod tests {
         assert!(harden().no_core_dumps);
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_said_of_locked_memory_is_what_the_system_did() {
+        let said = harden().memory_locked;
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        let locked: u64 = locked.split_whitespace().next().unwrap().parse().unwrap();
+        assert_eq!(locked > 0, said, "{locked} KiB");
+    }
 }

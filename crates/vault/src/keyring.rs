@@ -31,7 +31,8 @@ mod service {
                 keyring.unlock().map_err(&failed)?;
             }
             let name = name(entry);
-            let kept = keyring.create_item(label, attributes(&name), &secret[..], true, "application/octet-stream");
+            let kept =
+                keyring.create_item(label, attributes(&name), &secret[..], true, "application/octet-stream");
             kept.map(drop).map_err(&failed)
         })
     }

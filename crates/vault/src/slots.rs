@@ -4,8 +4,8 @@ use model::UnixTime;
 use subtle::ConstantTimeEq;
 
 use crate::{
-    Agreement, Algorithm, Error, KeyId, KeyringPart, Opener, Params, Share, SlotId, SlotInfo, SlotKind, TokenKey,
-    TokenSerial, Vault, check_passphrase,
+    Agreement, Algorithm, Error, KeyId, KeyringPart, Opener, Params, Share, SlotId, SlotInfo, SlotKind,
+    TokenKey, TokenSerial, Vault, check_passphrase,
     file::MAX_SLOTS,
     inside::{Change, Inner},
     sealed::{Secret, random_secret},
@@ -187,7 +187,9 @@ impl Vault {
         let mut inner = self.unlocked()?;
         let goes = |info: &SlotInfo| match old {
             Opener::Passphrase(_) => info.id == opened,
-            Opener::Keyring(_) | Opener::Shares(_) | Opener::Token { .. } => matches!(info.kind, SlotKind::Passphrase(_)),
+            Opener::Keyring(_) | Opener::Shares(_) | Opener::Token { .. } => {
+                matches!(info.kind, SlotKind::Passphrase(_))
+            }
         };
         let (gone, left): (Vec<Slot>, Vec<Slot>) =
             inner.file.slots.iter().cloned().partition(|slot| goes(&slot.info));

@@ -3,6 +3,7 @@
 mod clocks;
 mod disk;
 mod edited;
+#[cfg(target_os = "linux")]
 mod keyring;
 mod killed;
 mod logs;

@@ -24,8 +24,8 @@ use crate::{
         ReleaseReview, ReleaseSeal, VaultBackup, VaultCard, VaultCreate, VaultTestRestore,
     },
     dto::{
-        BackupVault, Commit, CreateVault, DeviceModel, FoundFleet, FoundingFile, Nothing, ProposeArtifact,
-        ProposeRelease, ReleaseName, ReviewRelease, SealRelease, Secret, TestRestore,
+        BackupVault, Commit, CreateVault, DeviceModel, FoundFleet, FoundingFile, Nothing, Opening,
+        ProposeArtifact, ProposeRelease, ReleaseName, ReviewRelease, SealRelease, Secret, TestRestore,
     },
     init_backend, serve_on,
     workspace::{read_json, write_json},
@@ -261,7 +261,8 @@ async fn member(dir: &Path, name: &str) -> Result<App, Error> {
 async fn back_up(app: &App, file: &Path) -> Result<(), Error> {
     let file = file.display().to_string();
     app.run::<VaultBackup>(BackupVault { file: file.clone() }).await?;
-    app.run::<VaultTestRestore>(TestRestore { file, passphrase: passphrase() }).await?;
+    app.run::<VaultTestRestore>(TestRestore { file, passphrase: passphrase(), with: Opening::Passphrase })
+        .await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use model::{PersonName, UnixTime};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::Secret;
+use super::{Opening, Secret};
 
 /// One way into the vault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -55,8 +55,12 @@ pub struct PassphraseStrength {
 /// Puts a new passphrase in the place of an old one.
 #[derive(Clone, Debug, Deserialize, TS)]
 pub struct ChangePassphrase {
-    /// What opens the vault now.
+    /// What opens the vault now. With a keyring or a token, the new one takes the place of all passphrases.
     pub old: Secret,
+    /// What that opens it with.
+    #[serde(default)]
+    #[ts(optional, as = "Option<Opening>")]
+    pub with: Opening,
     /// What shall open it.
     pub new: Secret,
     /// Spends less time on the passphrase. For training.
@@ -77,6 +81,41 @@ pub struct AddPassphrase {
     pub light: bool,
 }
 
+/// Adds a passphrase that opens the vault only together with this computer's keyring.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct AddKeyring {
+    /// What to call it.
+    #[serde(default)]
+    pub label: String,
+    /// What shall open the vault too.
+    pub passphrase: Secret,
+    /// The slot that goes in its favour, by [`VaultSlot::id`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub replaces: Option<String>,
+    /// Spends less time on the passphrase. For training.
+    #[serde(default)]
+    pub light: bool,
+}
+
+/// Adds a token, whose PIN was entered before.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct AddTokenSlot {
+    /// What to call it.
+    #[serde(default)]
+    pub label: String,
+    /// Its serial number.
+    pub token: String,
+    /// A P-256 key in it, by its id in hexadecimal; a fresh one if there is none.
+    #[serde(default)]
+    #[ts(optional)]
+    pub key: Option<String>,
+    /// The slot that goes in its favour, by [`VaultSlot::id`].
+    #[serde(default)]
+    #[ts(optional)]
+    pub replaces: Option<String>,
+}
+
 /// A slot by its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SlotName {
@@ -91,6 +130,10 @@ pub struct RestoreVault {
     pub file: String,
     /// What opened the vault when it was made.
     pub passphrase: Secret,
+    /// What that opens it with.
+    #[serde(default)]
+    #[ts(optional, as = "Option<Opening>")]
+    pub with: Opening,
 }
 
 /// Makes recovery shares and writes each to a file.

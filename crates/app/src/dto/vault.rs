@@ -45,11 +45,33 @@ pub struct CreateVault {
     pub light: bool,
 }
 
+/// What a passphrase opens a vault with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Opening {
+    /// Nothing else.
+    #[default]
+    Passphrase,
+    /// The keyring of this computer.
+    Keyring,
+    /// A token. What stands for the passphrase is its PIN.
+    Token {
+        /// The token's serial number; not needed where there is only one.
+        #[serde(default)]
+        #[ts(optional)]
+        token: Option<String>,
+    },
+}
+
 /// Opens the vault.
 #[derive(Clone, Debug, Deserialize, TS)]
 pub struct Passphrase {
     /// What opens it.
     pub passphrase: Secret,
+    /// What it opens it with.
+    #[serde(default)]
+    #[ts(optional, as = "Option<Opening>")]
+    pub with: Opening,
 }
 
 /// Copies the sealed vault to a file.
@@ -66,6 +88,10 @@ pub struct TestRestore {
     pub file: String,
     /// What opens it.
     pub passphrase: Secret,
+    /// What that opens it with.
+    #[serde(default)]
+    #[ts(optional, as = "Option<Opening>")]
+    pub with: Opening,
 }
 
 /// The vault at a glance. Nothing in it is secret.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use app::{
     Error, ErrorCode,
     command::{VaultAdoptTokenKey, VaultForgetPins, VaultInitTokenKey, VaultTokens},
-    dto::{AdoptTokenKey, InitTokenKey, ListTokens, TokenList, TokenName},
+    dto::{AdoptTokenKey, InitTokenKey, ListTokens, Opening, TokenList, TokenName},
 };
 use clap::Subcommand;
 
@@ -86,8 +86,13 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
 }
 
 /// Opens the vault, and the token with it.
-async fn unlock(session: &Session<'_>, token: &str) -> Result<(), Error> {
-    session.unlock_vault().await?;
+pub(super) async fn unlock(session: &Session<'_>, token: &str) -> Result<(), Error> {
+    let opening = session.opening("Passphrase").await?;
+    let by_token = matches!(&opening.with, Opening::Token { token: by } if by.as_deref() == Some(token));
+    session.app.run::<app::command::VaultUnlock>(opening).await?;
+    if by_token {
+        return Ok(());
+    }
     session.enter_pin(Some(token.to_owned()), ask(&format!("PIN of token {token}"), session.pin_fd)?).await
 }
 

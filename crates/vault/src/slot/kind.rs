@@ -98,9 +98,7 @@ impl SlotKind {
         let items = d.array()?;
         Ok(match (d.u8()?, items) {
             (1, Some(5)) => Self::Passphrase(Derivation::read(d)?),
-            (2, Some(6)) => {
-                Self::Keyring(KeyringPart { derivation: Derivation::read(d)?, entry: fixed(d)? })
-            }
+            (2, Some(6)) => Self::Keyring(KeyringPart { derivation: Derivation::read(d)?, entry: fixed(d)? }),
             (3, Some(5)) => Self::Token(Box::new(Agreement::read(d)?)),
             (4, Some(5)) => {
                 let (set, threshold, count) = (SetId::new(fixed(d)?), d.u8()?, d.u8()?);

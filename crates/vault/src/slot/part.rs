@@ -5,8 +5,9 @@
 
 use super::Derivation;
 use crate::{
-    Error, Params, keyring,
+    Error, Params,
     key::mac,
+    keyring,
     sealed::{Secret, random, random_secret},
     vault::VaultId,
 };

@@ -2,11 +2,7 @@
 //!
 //! Each test runs itself again in a session of its own, with a keyring of its own.
 
-use std::{
-    env, fs,
-    os::unix::fs::DirBuilderExt as _,
-    process::Command,
-};
+use std::{env, fs, os::unix::fs::DirBuilderExt as _, process::Command};
 
 use model::Seconds;
 
@@ -14,7 +10,8 @@ use super::{NOON, OTHER, PASSPHRASE, Place, generate};
 use crate::{Error, KeyRole, Opener, Params, SlotInfo, Vault, keyring, save::generations};
 
 /// Starts the keyring, unlocked, and then the program that is named after it.
-const SESSION: &str = r#"printf secret | gnome-keyring-daemon --unlock --components=secrets > /dev/null && exec "$@""#;
+const SESSION: &str =
+    r#"printf secret | gnome-keyring-daemon --unlock --components=secrets > /dev/null && exec "$@""#;
 
 /// Runs `test` in a program of its own whose keyring is in a folder of its own.
 fn alone(name: &str, test: impl FnOnce()) {
@@ -82,7 +79,10 @@ fn nobody_relies_on_a_keyring_and_a_removed_slot_leaves_nothing_in_it() {
         let place = Place::new();
         let vault = place.create();
         let passphrase = vault.slots().remove(0);
-        assert!(matches!(add(&vault, Some(&passphrase)), Err(Error::LastSlot)), "it is gone with its computer");
+        assert!(
+            matches!(add(&vault, Some(&passphrase)), Err(Error::LastSlot)),
+            "it is gone with its computer"
+        );
         let first = add(&vault, None).unwrap();
         assert!(!first.kind.counts());
         assert!(matches!(vault.remove_slot(passphrase.id, NOON), Err(Error::LastSlot)));
