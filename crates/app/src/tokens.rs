@@ -87,12 +87,22 @@ impl Handle<VaultTokens> for App {
                 write_json(&workspace.file("tokens.json"), &Module { module })?;
             }
             let tokens = load(&workspace)?;
-            let known = vault.map(|vault| vault.keys()).unwrap_or_default();
+            let known = vault.as_ref().map(Vault::keys).unwrap_or_default();
+            let slots = vault.as_ref().map(Vault::slots).unwrap_or_default();
+            let opens = |public: &[u8]| {
+                slots
+                    .iter()
+                    .any(|slot| matches!(&slot.kind, SlotKind::Token(by) if by.public()[..] == *public))
+            };
+            let used = |public: &[u8]| {
+                let signs = known.iter().find(|of| of.public == public).map(|of| of.role.as_str());
+                signs.or_else(|| opens(public).then_some("slot")).map(str::to_owned)
+            };
             let key = |key: vault::TokenKey| TokenKeyRow {
                 id: hex(&key.id),
                 label: key.label,
                 algorithm: algorithm(key.algorithm),
-                role: known.iter().find(|of| of.public == key.public).map(|of| of.role.as_str().to_owned()),
+                role: used(&key.public),
                 public: hex(&key.public),
             };
             let row = |info: vault::TokenInfo| {
@@ -211,6 +221,13 @@ fn which(mut serials: Vec<TokenSerial>) -> Result<TokenSerial, Error> {
         && let Some(serial) = serials.pop()
     {
         return Ok(serial);
+    }
+    if serials.is_empty() {
+        return Err(Error::new(
+            ErrorCode::PreconditionFailed,
+            "no token is plugged in that the PIN could be for",
+        )
+        .hint("plug it in; `fleetseal vault token list` shows what is there"));
     }
     Err(Error::new(ErrorCode::InvalidRequest, "which token is the PIN for?")
         .detail(serials.iter().map(TokenSerial::as_str).collect::<Vec<_>>().join(", "))

@@ -1,6 +1,8 @@
+import type { AddKeyring } from "./AddKeyring";
 import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
+import type { AddTokenSlot } from "./AddTokenSlot";
 import type { AddedPerson } from "./AddedPerson";
 import type { AdoptTokenKey } from "./AdoptTokenKey";
 import type { AlarmNumber } from "./AlarmNumber";
@@ -140,6 +142,8 @@ export interface Commands {
   "vault.slots": { request: Nothing; response: VaultSlotList };
   "vault.change_passphrase": { request: ChangePassphrase; response: VaultStatus };
   "vault.add_passphrase": { request: AddPassphrase; response: VaultSlot };
+  "vault.add_keyring": { request: AddKeyring; response: VaultSlot };
+  "vault.add_token_slot": { request: AddTokenSlot; response: VaultSlot };
   "vault.remove_slot_preview": { request: SlotName; response: Preview };
   "vault.remove_slot": { request: Commit<SlotName>; response: VaultStatus };
   "vault.restore": { request: RestoreVault; response: VaultStatus };
@@ -249,6 +253,8 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "vault.measure_passphrase": "secret",
   "vault.change_passphrase": "secret",
   "vault.add_passphrase": "secret",
+  "vault.add_keyring": "secret",
+  "vault.add_token_slot": "secret",
   "vault.remove_slot": "secret",
   "vault.restore": "secret",
   "vault.make_shares": "secret",
