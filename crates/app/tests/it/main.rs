@@ -1,8 +1,7 @@
-//! People at their desks and the backend of their fleet, in one process, under a clock that is moved by
-//! hand.
+//! People at their desks and the backend of their fleet, in one process, under a clock that stands
+//! still.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
 
 mod founding;
-mod lapsed;
 mod office;
 mod publication;

@@ -9,15 +9,14 @@ use std::{
 
 use app::{App, Error, Founding, command::dispatch, read_json, write_json};
 use backend::{Backend, Config};
-use model::Seconds;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::FakeClock;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub(crate) const PASSPHRASE: &str = "fjord lantern cobalt thimble";
+const PASSPHRASE: &str = "fjord lantern cobalt thimble";
 
-/// All of them. The clock stands still until it is moved.
+/// All of them. Their clock stands still.
 pub(crate) struct Office {
     clock: FakeClock,
     people: BTreeMap<String, App>,
@@ -113,10 +112,6 @@ impl Office {
         let mut drafted = self.ok(name, "fleet.draft_change", change).await;
         assert_eq!(drafted["requests"].as_array().map(Vec::len), Some(1), "{drafted}");
         drafted["requests"][0].take()
-    }
-
-    pub(crate) fn advance(&self, by: Seconds) {
-        self.clock.advance(by);
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
