@@ -29,6 +29,8 @@ pub struct App {
     /// Held while heads of logs are compared: a head that was fetched before another one was cosigned would
     /// look like a log that was cut.
     pub(crate) heads: tokio::sync::Mutex<()>,
+    /// Held while trusted metadata are refreshed and kept: two at once would write one file over the other.
+    pub(crate) refreshing: tokio::sync::Mutex<()>,
 }
 
 /// The fleet that the workspace belongs to, and the way to its backend.
@@ -58,6 +60,7 @@ impl App {
             vault: Mutex::new(None),
             session: tokio::sync::Mutex::new(None),
             heads: tokio::sync::Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(()),
         })
     }
 

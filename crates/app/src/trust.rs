@@ -58,6 +58,7 @@ impl App {
     /// How far a refresh came, which is kept, and its outcome.
     async fn refresh(&self) -> Result<(TrustedState, Refreshed), Error> {
         let session = self.session().await?;
+        let _one_at_a_time = self.refreshing.lock().await;
         let state = match self.trusted_state()? {
             Some(state) => state,
             None => TrustedState::bootstrap(&self.initial_root_file().await?).map_err(untrusted)?,
@@ -97,6 +98,7 @@ impl App {
     pub(crate) async fn revoked(&self, trust: &Trust) -> Result<Option<Verified<RevocationList>>, Error> {
         let session = self.session().await?;
         let fleet = session.membership.fleet;
+        let _one_at_a_time = self.refreshing.lock().await;
         let path = self.workspace().file("revoked.cbor");
         let verify = |bytes: &[u8]| RevocationList::verify(bytes, fleet, 0, &trust.keys, self.now()).ok();
         let mine = fs::read(&path).ok().and_then(|bytes| verify(&bytes));
