@@ -50,10 +50,7 @@ impl Handle<FleetDraftChange> for App {
 impl App {
     /// Asks key holders to sign a change of whom the fleet trusts.
     pub(crate) async fn draft_change(&self, request: &DraftChange) -> Result<DraftedChange, Error> {
-        let reason = request.reason.trim();
-        if reason.is_empty() {
-            return Err(invalid("say why, for those who sign and for the audit trail"));
-        }
+        let reason = said(&request.reason)?;
         let drafted = draft(&self.newest_signed().await?, &request.edits, self.now())?;
         let mut requests = Vec::new();
         if let Some((targets, keys)) = drafted.targets {
@@ -185,13 +182,17 @@ impl Draft<'_> {
             let new = material(card, role)?;
             let mine = |key: &&mut TrustedKey| key.role == key_role(role) && key.holder == card.holder;
             let lapses = self.now + OVERLAP;
-            let Some(scope) = self.keys.iter_mut().find(mine).map(|key| key.scope.clone()) else { continue };
+            // The one that counts longest: those that were replaced before lapse earlier.
+            let newest = self.keys.iter_mut().filter(mine).max_by_key(|key| key.scope.not_after);
+            let Some(scope) = newest.map(|key| key.scope.clone()) else { continue };
             if self.keys.iter().any(|key| key.material == new) {
                 continue;
             }
             for old in self.keys.iter_mut().filter(mine) {
                 old.scope.not_after = old.scope.not_after.min(lapses);
             }
+            let (now, holder) = (self.now, &card.holder);
+            self.keys.retain(|key| key.scope.not_after >= now || key.holder != *holder);
             if role == ListedFor::Member {
                 self.keys.retain(|key| key.role != KeyRole::Member || key.holder != card.holder);
             }
@@ -295,6 +296,17 @@ impl Draft<'_> {
             Error::new(ErrorCode::NotFound, format!("the fleet lists no key {id}"))
                 .hint("`fleetseal fleet keys` lists them")
         })
+    }
+}
+
+/// Why somebody asks, in their words.
+///
+/// # Errors
+/// There are none.
+pub(crate) fn said(reason: &str) -> Result<&str, Error> {
+    match reason.trim() {
+        "" => Err(invalid("say why, for those who sign and for the audit trail")),
+        reason => Ok(reason),
     }
 }
 

@@ -18,6 +18,7 @@ use vault::KeyRole;
 
 use crate::{
     App, Error,
+    change::said,
     command::{
         FleetAddPerson, FleetJoin, FleetPeople, FleetRemovePerson, FleetRemovePersonPreview,
         FleetRenewPerson, FleetSetRoles, Handle,
@@ -146,6 +147,7 @@ impl Handle<FleetRemovePerson> for App {
         let now = Handle::<FleetRemovePersonPreview>::handle(self, request.request.clone()).await?;
         expect_same(&now, &request.token)?;
         let RemovePerson { spki, reason } = request.request;
+        said(&reason)?;
         let person = self.person(spki).await?;
         let session = self.session().await?;
         // Access ends first, whatever becomes of the rest.

@@ -143,9 +143,10 @@ impl Online {
         std::iter::once(&self.present).chain(&self.next)
     }
 
-    /// Whether the next key is trusted, and the present one no more.
-    fn succeeded(&self, trusted: impl Fn(&Ed25519Key) -> bool) -> bool {
-        self.next.as_ref().is_some_and(&trusted) && !trusted(&self.present)
+    /// Whether the next key is trusted: from then on it signs, and the present one never again, even where
+    /// what it signed still counts for a while.
+    fn succeeded(&self, trusted: impl FnOnce(&Ed25519Key) -> bool) -> bool {
+        self.next.as_ref().is_some_and(trusted)
     }
 
     fn newest(&self) -> &Ed25519Key {

@@ -56,7 +56,7 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
         app::write_json(file, &identity)?;
         output.result(&identity, || format!("the new public keys are in {}", file.display()));
         output
-            .note("next: `fleetseal fleet change online-keys --backend FILE`, then start the backend again");
+            .note("next: start the backend again, then `fleetseal fleet change online-keys --backend FILE`");
         return Ok(());
     }
     start_log(options.log);
