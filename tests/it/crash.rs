@@ -49,8 +49,9 @@ fn no_power_cut_loses_repeats_or_turns_back_an_update() {
 }
 
 struct Story {
-    fleet: Fleet,
+    // Dropped before the fleet's folder goes, with their logs in it.
     devices: Vec<Device>,
+    fleet: Fleet,
     random: Random,
     kills: u32,
     backend_kills: u32,
@@ -69,7 +70,7 @@ impl Story {
         devices.iter_mut().for_each(Device::start);
         let (random, caught) = (Random(SEED), BTreeMap::new());
         let seen = vec![[0; 2]; devices.len()];
-        Self { fleet, devices, random, kills: 0, backend_kills: 0, middle: 0, caught, seen }
+        Self { devices, fleet, random, kills: 0, backend_kills: 0, middle: 0, caught, seen }
     }
 
     /// Brings one version to all devices, under fire.
@@ -107,7 +108,7 @@ impl Story {
             }
         }
         self.fleet.wait_for_backend();
-        self.fleet.wait_for_rollout(&rollout, self.devices.len() as u32, Duration::from_secs(60));
+        self.fleet.wait_for_rollout(&rollout, self.devices.len() as u32, Duration::from_secs(120));
         let expected = std::fs::read(&software).expect("a temporary file can be read");
         for index in 0..self.devices.len() {
             until("the device has reported everything", Duration::from_secs(30), || {

@@ -3,14 +3,14 @@
 //! The founder's vault makes the CAs; the founding file then goes from key holder to key holder, each
 //! of whom checks that it says what they expect and signs, until a backend can adopt it.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use envelope::{
     KemPublicKey, PublicKey, SystemRandom, TrustKeys,
     trust::{KeyMaterial, Models, Scope, TrustedKey},
     tuf::{Role as TufRole, Root, Signed, TargetFile, Targets},
 };
-use model::{FleetId, PersonName, Role, Seconds, StationName, UnixTime};
+use model::{Digest, FleetId, PersonName, Role, Seconds, StationName, UnixTime};
 use pki::{
     Ca, CaCertificate, CaKind, CaProfile, FleetDomain, IdentityCsr, P256PublicKey, PersonProfile,
     ServerProfile,
@@ -39,7 +39,7 @@ const HOLDER_ROLES: [Role; 3] = [Role::Admin, Role::ReleaseManager, Role::Operat
 const CA_KEYS: [KeyRole; 4] = [KeyRole::CaRoot, KeyRole::CaDevices, KeyRole::CaPeople, KeyRole::CaServers];
 
 /// A founding on its way from key holder to key holder. Nothing in it is secret.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Founding {
     format: u32,
     fleet: FleetId,
@@ -107,8 +107,37 @@ impl Founding {
         Ok((Signed::parse(&self.root).map_err(untrusted)?, Signed::parse(&self.targets).map_err(untrusted)?))
     }
 
+    /// Everything that people agree on: whoever signs after another changes none of it.
+    fn digest(&self, root: &Signed<Root>, targets: &Signed<Targets>) -> Digest {
+        let bare = Self {
+            root: Base64(root.signing_bytes().to_vec()),
+            targets: Base64(targets.signing_bytes().to_vec()),
+            ..self.clone()
+        };
+        envelope::sha256(&serde_json::to_vec(&bare).expect("a structure of texts and numbers"))
+    }
+
+    /// Checks that it says of itself what its metadata says.
+    fn check(&self, root: &Root) -> Result<(), Error> {
+        if [&root.roles.root, &root.roles.targets].iter().any(|role| role.threshold != self.threshold) {
+            return Err(refused("its root asks for another threshold than it says"));
+        }
+        let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for Member { card, .. } in &self.members {
+            if !names.insert(&card.holder) || !keys.insert(&card.root) {
+                return Err(refused("somebody stands in it twice"));
+            }
+            let key = envelope::tuf::KeyId::of(&unhex(&card.root, "root")?);
+            if root.holder(&key).is_some_and(|holder| *holder != card.holder) {
+                return Err(refused("its root names another holder of a key"));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn status(&self) -> Result<FoundingStatus, Error> {
         let (root, targets) = self.metadata()?;
+        self.check(root.signed())?;
         let (of_root, of_targets) = (root.signed().standing(&root), root.signed().standing(&targets));
         let signed = |member: &&Member| {
             let key = unhex(&member.card.root, "root").map(|key| envelope::tuf::KeyId::of(&key));
@@ -120,7 +149,7 @@ impl Founding {
             threshold: self.threshold,
             complete: of_root.have >= of_root.need && of_targets.have >= of_targets.need,
             no_separation_of_duties: self.threshold == 1,
-            root_digest: envelope::sha256(root.signing_bytes()).to_string(),
+            digest: self.digest(&root, &targets),
         })
     }
 
@@ -139,24 +168,18 @@ impl Founding {
 
     /// What this member keeps of it, after checking that it really is their fleet.
     pub(crate) fn membership(&self, mine: &MemberCard) -> Result<Membership, Error> {
-        let refused = |why: &str| {
-            Error::new(ErrorCode::Untrusted, "this founding file is not what it should be")
-                .detail(why.to_owned())
-        };
         let member = self
             .members
             .iter()
             .find(|member| same_keys(&member.card, mine))
             .ok_or_else(|| refused("your card is not in it"))?;
         let (root, targets) = self.metadata()?;
+        self.check(root.signed())?;
         let root_key = envelope::tuf::KeyId::of(&unhex(&mine.root, "root")?);
         let targets_key = envelope::tuf::KeyId::of(&unhex(&mine.targets, "targets")?);
         let roles = &root.signed().roles;
         if !roles.root.keyids.contains(&root_key) || !roles.targets.keyids.contains(&targets_key) {
             return Err(refused("its root does not name your keys"));
-        }
-        if [&roles.root, &roles.targets].iter().any(|role| role.threshold != self.threshold) {
-            return Err(refused("its root asks for another threshold than it says"));
         }
         let name = TrustKeys::TARGET.parse().expect("a constant target name parses");
         let listed = targets.signed().targets.get(&name).map(|file| file.hashes.sha256);
@@ -238,6 +261,10 @@ impl Handle<FleetSign> for App {
         self.reconnect().await;
         founding.status()
     }
+}
+
+fn refused(why: &str) -> Error {
+    Error::new(ErrorCode::Untrusted, "this founding file is not what it should be").detail(why.to_owned())
 }
 
 /// The id of the fleet that this vault founds: the same until it is founded, so that the CAs which an

@@ -266,7 +266,7 @@ impl App {
             threshold: keys.threshold,
             complete: true,
             no_separation_of_duties: keys.threshold == 1,
-            root_digest: sha256(root.signing_bytes()).to_string(),
+            digest: sha256(&serde_json::to_vec(invited).expect("a structure of texts and numbers")),
         })
     }
 

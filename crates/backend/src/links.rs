@@ -9,10 +9,13 @@ use protocol::{
     device::{Offer, PushEvent, link_path},
     operator::Hint,
 };
-use store::{CONFIRM_WITHIN, Delivery, TicketAction};
+use store::{Delivery, TicketAction};
 
 use crate::{refusal::Answer, server::Server};
 
+/// How long after the last byte was sent a check-in does not mean that the device lacks some of them. It asks
+/// after fifteen seconds or later where it does.
+const CHECKS_WITHIN: Seconds = Seconds(10);
 /// So many links are sealed between two looks at other work.
 const SEALED_AT_ONCE: usize = 64;
 
@@ -83,7 +86,7 @@ impl Server {
             && memory
                 .consumed
                 .get(&delivery.deployment.id)
-                .is_some_and(|consumed_at| now < *consumed_at + CONFIRM_WITHIN)
+                .is_some_and(|consumed_at| now < *consumed_at + CHECKS_WITHIN)
     }
 
     /// What can be offered of these, with a link each where one is due.

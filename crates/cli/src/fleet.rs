@@ -334,12 +334,12 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
 fn describe(status: &FoundingStatus) -> String {
     let signed: Vec<_> = status.signed_by.iter().map(ToString::to_string).collect();
     let mut text = format!(
-        "{}\nsigned by {} of {}: {}\nroot digest, to compare by voice: {}\n",
+        "{}\nsigned by {} of {}: {}\ndigest, to compare by voice: {}\n",
         status.fleet,
         signed.len(),
         status.threshold,
         signed.join(", "),
-        status.root_digest,
+        status.digest,
     );
     if status.no_separation_of_duties {
         text.push_str("one person alone decides: no separation of duties\n");

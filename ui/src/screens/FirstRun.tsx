@@ -209,9 +209,9 @@ export function FirstRun() {
             <>
               <h1>{t("first.trustq")}</h1>
               <p className="t2 sub">{t("first.trustsub")}</p>
-              <Panel title={t("first.rootdigest")} tail={<span className="t3 s12">SHA-256</span>}>
+              <Panel title={t("first.digest")} tail={<span className="t3 s12">SHA-256</span>}>
                 <div className="pb bigdigest">
-                  <Digest hex={join.data.root_digest} />
+                  <Digest hex={join.data.digest} />
                 </div>
                 <div className="pb ruled">
                   <Facts rows={[[t("first.signedby"), join.data.signed_by.join(", ")]]} />

@@ -216,7 +216,7 @@ export const de: Record<keyof typeof en, string> = {
   "first.readyq": "Alles ist an seinem Platz",
   "first.readysub": "Die Übersicht zeigt, was da ist; Strg K findet alles andere.",
   "first.remote": "Ihr Team betreibt schon eines. Sie vergleichen den Fingerabdruck, bevor Sie vertrauen.",
-  "first.rootdigest": "Fingerabdruck der Root",
+  "first.digest": "Fingerabdruck der Gründung",
   "first.signedby": "Signiert von",
   "first.station": "Erste Station",
   "first.stop": "Hier anhalten. Nicht verbinden; einen Schlüsselhalter unter bekannter Nummer anrufen.",

@@ -214,7 +214,7 @@ export const en = {
   "first.readyq": "Everything is in place",
   "first.readysub": "The overview shows what is there; Ctrl K finds everything else.",
   "first.remote": "Your team runs one already. You compare its fingerprint before you trust it.",
-  "first.rootdigest": "Fingerprint of the root",
+  "first.digest": "Fingerprint of the founding",
   "first.signedby": "Signed by",
   "first.station": "First station",
   "first.stop": "Stop here. Do not connect; call a key holder by a number you know.",

@@ -216,7 +216,7 @@ export const fr: Record<keyof typeof en, string> = {
   "first.readyq": "Tout est en place",
   "first.readysub": "L'aperçu montre ce qui existe ; Ctrl K trouve le reste.",
   "first.remote": "Votre équipe en exploite déjà un. Vous comparez son empreinte avant de lui faire confiance.",
-  "first.rootdigest": "Empreinte de la racine",
+  "first.digest": "Empreinte de la fondation",
   "first.signedby": "Signé par",
   "first.station": "Première station",
   "first.stop": "Arrêtez ici. Ne vous connectez pas ; appelez un détenteur de clé à un numéro connu.",

@@ -216,7 +216,7 @@ export const nl: Record<keyof typeof en, string> = {
   "first.readyq": "Alles staat klaar",
   "first.readysub": "Het overzicht toont wat er is; Ctrl K vindt de rest.",
   "first.remote": "Uw team heeft er al een. U vergelijkt de vingerafdruk voordat u vertrouwt.",
-  "first.rootdigest": "Vingerafdruk van de root",
+  "first.digest": "Vingerafdruk van de oprichting",
   "first.signedby": "Ondertekend door",
   "first.station": "Eerste station",
   "first.stop": "Stop hier. Verbind niet; bel een sleutelhouder op een bekend nummer.",

@@ -1,4 +1,4 @@
-use model::{FleetId, PersonName, StationName};
+use model::{Digest, FleetId, PersonName, StationName};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -40,6 +40,6 @@ pub struct FoundingStatus {
     pub complete: bool,
     /// One person alone decides everything in this fleet.
     pub no_separation_of_duties: bool,
-    /// The SHA-256 of the TUF root metadata, to compare by voice.
-    pub root_digest: String,
+    /// The SHA-256 of everything in the file but the signatures, to compare by voice.
+    pub digest: Digest,
 }

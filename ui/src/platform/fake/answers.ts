@@ -88,7 +88,7 @@ const founding: FoundingStatus = {
   threshold: 2,
   complete: true,
   no_separation_of_duties: false,
-  root_digest: "d3079b514ea8601fc27d950e38b4f16a2ce98347105dbb76a09f24c86e13d542",
+  digest: "d3079b514ea8601fc27d950e38b4f16a2ce98347105dbb76a09f24c86e13d542",
 };
 
 const ceremony: Ceremony = {

@@ -184,6 +184,11 @@ pub(super) async fn publish(
     match release.state {
         ReleaseState::Published => return detail(&server, id).await,
         ReleaseState::Withdrawn => {
+            let asked = server.request(withdrawal::request_of(id)).await?;
+            if asked.is_none_or(|asked| asked.published) {
+                let gone = Refusal::new(ErrorCode::Conflict, "The release was withdrawn.");
+                return Err(gone.hint("Propose what is in it as a release of its own."));
+            }
             withdrawal::publish(&server, &caller, id).await?;
             return changed(&server, id).await;
         }
