@@ -12,6 +12,7 @@ use crate::{
     App, Error,
     command::{AuditCosign, AuditExport, AuditList, AuditVerify, Handle},
     dto::{AuditExportFile, AuditFile, CosignedHeads, ExportedAudit, ExportedLog, Nothing, VerifiedAudit},
+    pages::Cursor,
     witness::head,
     workspace::{read_json, replace},
 };
@@ -82,13 +83,13 @@ impl App {
 
         let size = note.unverified().size;
         let mut entries = Vec::new();
-        let mut request = PageRequest { after: None, limit: Some(500) };
+        let mut cursor = Cursor::default();
         loop {
+            let request = PageRequest { after: cursor.after(), limit: Some(500) };
             let page: Page<LogLeaf> = client.query(path::AUDIT_LEAVES, &request).await?;
             entries.extend(page.rows.into_iter().filter(|leaf| leaf.number <= size).map(|leaf| leaf.bytes));
-            match page.next {
-                Some(next) => request.after = Some(next),
-                None => break,
+            if !cursor.advance(page.next)? {
+                break;
             }
         }
         let mut heads = cosigned.backend;

@@ -392,3 +392,98 @@ fn not_listed(holder: &PersonName) -> Error {
 fn invalid(why: &str) -> Error {
     Error::new(ErrorCode::InvalidRequest, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use envelope::{
+        Ed25519Key, Signer as _,
+        tuf::{Bundled, Targets, TrustedState},
+    };
+
+    use super::*;
+
+    const NOON: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+    /// What a workstation has verified of a fleet that trusts these keys.
+    fn trust(keys: &[u8]) -> Trust {
+        let key = Ed25519Key::from_seed(&[1; 32]);
+        let public = key.public_key().as_bytes().try_into().unwrap();
+        let mut root = Root::new(NOON + Role::Root.life());
+        for role in [Role::Root, Role::Targets, Role::Snapshot, Role::Timestamp] {
+            root.add_key(role, &public);
+        }
+        let mut root = Signed::new(root).unwrap();
+        root.sign(&key).unwrap();
+        let name = TRUST_KEYS_TARGET.parse().unwrap();
+        let mut targets = Targets::new(NOON);
+        targets.targets.insert(TRUST_KEYS_TARGET.parse().unwrap(), TargetFile::of(keys, None));
+        let mut targets = Signed::new(targets).unwrap();
+        targets.sign(&key).unwrap();
+        let mut state = TrustedState::bootstrap(root.raw()).unwrap();
+        let bundle = Bundled { issued_at: NOON, expires: UnixTime::MAX };
+        let targets = state.accept_bundle(&[], targets.raw(), bundle).unwrap();
+        let bytes = targets.target(&name).unwrap().verify(keys.to_vec()).unwrap();
+        Trust { targets, keys: TrustKeys::from_target(&bytes).unwrap(), state }
+    }
+
+    /// The card of Bob's vault of this number.
+    fn card(number: u8) -> MemberCard {
+        let key = |role: u8| {
+            let key = Ed25519Key::from_seed(&[number * 16 + role; 32]).public_key();
+            key.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        MemberCard {
+            holder: "bob".parse().unwrap(),
+            root: key(1),
+            targets: key(2),
+            ticket: key(3),
+            seal: key(4),
+            grant: key(5),
+            audit: key(6),
+            kem: format!("{:02x}", number * 16 + 9).repeat(32),
+            identity: protocol::Base64(Vec::new()),
+        }
+    }
+
+    fn rotated(keys: &[u8], number: u8, now: UnixTime) -> Vec<u8> {
+        let drafted = draft(&trust(keys), &[Edit::Rotate { card: card(number) }], now).unwrap();
+        drafted.targets.unwrap().1.unwrap()
+    }
+
+    fn tickets(keys: &[u8]) -> Vec<(KeyMaterial, Scope)> {
+        let keys = TrustKeys::parse(keys).unwrap();
+        let tickets = keys.entries().iter().filter(|key| key.role == KeyRole::Ticket);
+        let mut tickets: Vec<_> = tickets.map(|key| (key.material.clone(), key.scope.clone())).collect();
+        tickets.sort_by_key(|(_, scope)| scope.not_after);
+        tickets
+    }
+
+    #[test]
+    fn a_vault_rotated_twice_has_the_scope_of_the_key_that_counts_longest() {
+        let presses = scope(&["press-4".parse().unwrap()], Some(NOON + Seconds::days(400)));
+        let listed = |role, scope: &Scope| TrustedKey {
+            role: key_role(role),
+            material: material(&card(1), role).unwrap(),
+            scope: scope.clone(),
+            holder: card(1).holder,
+        };
+        let first = [listed(ListedFor::Ticket, &presses), listed(ListedFor::Member, &scope(&[], None))];
+        let first = TrustKeys::new(first.to_vec()).unwrap().encode();
+        let key = |number| material(&card(number), ListedFor::Ticket).unwrap();
+        let until = |days| Scope { not_after: NOON + Seconds::days(days), ..presses.clone() };
+
+        let second = rotated(&first, 2, NOON);
+        assert_eq!(tickets(&second), [(key(1), until(30)), (key(2), until(400))]);
+        let later = NOON + Seconds::days(10);
+        let third = rotated(&second, 3, later);
+        let expected = [(key(1), until(30)), (key(2), until(40)), (key(3), until(400))];
+        assert_eq!(tickets(&third), expected, "not the scope of the one that lapses in a month");
+        // What lapsed meanwhile goes with the next rotation; there is one place for content keys at any time.
+        let fourth = rotated(&third, 4, NOON + Seconds::days(35));
+        assert_eq!(tickets(&fourth), [(key(2), until(40)), (key(3), until(65)), (key(4), until(400))]);
+        let keys = TrustKeys::parse(&fourth).unwrap();
+        let members: Vec<_> = keys.entries().iter().filter(|key| key.role == KeyRole::Member).collect();
+        assert_eq!(members.len(), 1);
+        assert_eq!(members[0].material, material(&card(4), ListedFor::Member).unwrap());
+    }
+}

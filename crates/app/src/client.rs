@@ -9,7 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, error::chain};
 
-/// Talks to one backend as one person.
+/// How long an answer may be, in bytes: a page of 500 rows is far below.
+const MOST_OF_AN_ANSWER: usize = 64 << 20;
+/// How long a refusal may be, in bytes.
+const MOST_OF_AN_ERROR: usize = 1 << 20;
+
+/// Talks to one backend as one person. A backend that never comes to an end is not listened to.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -74,19 +79,11 @@ impl Client {
 
     /// A file, or nothing where there is none; refused above `max_bytes`.
     pub(crate) async fn file(&self, path: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
-        let mut response = match self.send(Method::GET, path, &()).await {
-            Ok(response) => response,
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if bytes.len() + chunk.len() > max_bytes {
-                return Err(Error::new(ErrorCode::Untrusted, format!("`{path}` is longer than it may be")));
-            }
-            bytes.extend_from_slice(&chunk);
+        match self.send(Method::GET, path, &()).await {
+            Ok(response) => body(response, max_bytes).await.map(Some),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(Some(bytes))
     }
 
     /// Sends part of a blob: `bytes`, which begin at `offset` of `total`.
@@ -156,17 +153,30 @@ async fn checked(response: Response) -> Result<Response, Error> {
     if status.is_success() {
         return Ok(response);
     }
-    let body = response.bytes().await.map_err(unreachable)?;
+    let body = body(response, MOST_OF_AN_ERROR).await?;
     Err(serde_json::from_slice::<ErrorBody>(&body)
         .map_or_else(|_| Error::new(code_of(status), format!("the backend answered {status}")), Error::from))
 }
 
 async fn json<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
-    let body = response.bytes().await.map_err(unreachable)?;
+    let body = body(response, MOST_OF_AN_ANSWER).await?;
     serde_json::from_slice(&body).map_err(|source| {
         Error::because(ErrorCode::Untrusted, "the backend's answer cannot be read", source)
             .hint("the backend may be of another version")
     })
+}
+
+/// All of a body, refused above `max_bytes`.
+async fn body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if bytes.len() + chunk.len() > max_bytes {
+            let path = response.url().path();
+            return Err(Error::new(ErrorCode::Untrusted, format!("`{path}` is longer than it may be")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
 }
 
 fn code_of(status: StatusCode) -> ErrorCode {

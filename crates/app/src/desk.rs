@@ -14,8 +14,9 @@ use vault::Vault;
 
 use crate::{
     Error,
-    client::{Client, unreachable},
+    client::Client,
     command::Access,
+    pages::Hints,
     workspace::{Membership, Workspace},
 };
 
@@ -202,37 +203,12 @@ impl App {
     /// What the backend says as it happens.
     pub(crate) async fn hints(&self) -> Result<Hints, Error> {
         let session = self.session().await?;
-        Ok(Hints { stream: session.client.stream(path::EVENTS).await?, buffer: Vec::new() })
+        Ok(Hints::new(session.client.stream(path::EVENTS).await?))
     }
 
     /// Whether the workspace belongs to a fleet.
     pub(crate) fn is_member(&self) -> bool {
         self.workspace.membership().is_ok()
-    }
-}
-
-/// What the backend says, hint by hint.
-pub(crate) struct Hints {
-    stream: reqwest::Response,
-    buffer: Vec<u8>,
-}
-
-impl Hints {
-    /// The next hint; none once the backend has ended the stream.
-    pub(crate) async fn next(&mut self) -> Result<Option<Hint>, Error> {
-        loop {
-            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                // A hint that this program does not know is no reason to miss the others.
-                if let Ok(hint) = serde_json::from_slice(&line) {
-                    return Ok(Some(hint));
-                }
-            }
-            match self.stream.chunk().await.map_err(unreachable)? {
-                Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                None => return Ok(None),
-            }
-        }
     }
 }
 

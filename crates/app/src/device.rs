@@ -18,6 +18,7 @@ use crate::{
         ClearCloned, DeviceName, DeviceTimelineRequest, Done, ExposedRelease, ListDevices, Preview,
         RevokeDevice, RevokedDevice,
     },
+    pages::Cursor,
     release::{effect, expect_same, preview},
     workspace::replace,
 };
@@ -153,15 +154,16 @@ impl App {
         let mut keys = std::collections::BTreeSet::from([certificate.spki_digest()]);
         let mut request = ListDevices::default();
         request.filter.state = Some(DeviceState::Revoked);
+        let mut cursor = Cursor::default();
         loop {
+            request.page.after = cursor.after();
             let page: Page<DeviceRow> =
                 session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
             for row in page.rows {
                 keys.insert(session.verify_device(&row.certificate)?.spki_digest());
             }
-            match page.next {
-                Some(next) => request.page.after = Some(next),
-                None => break,
+            if !cursor.advance(page.next)? {
+                break;
             }
         }
         let list = envelope::RevocationList {

@@ -19,13 +19,8 @@ impl Handle<FleetExpiries> for App {
     async fn handle(&self, _: Nothing) -> Result<Page<Expiry>, Error> {
         let now = self.now();
         let session = self.session().await?;
-        let mut rows = Vec::new();
-        let mut add = |what: String, expires_at: UnixTime, remedy: &str| {
-            if expires_at < NEVER {
-                let urgency = urgency(expires_at, now);
-                rows.push(Expiry { what, expires_at, urgency, remedy: remedy.to_owned() });
-            }
-        };
+        let mut calendar = Calendar { rows: Vec::new(), now };
+        let mut add = |what: String, expires_at, remedy: &str| calendar.add(what, expires_at, remedy);
         match self.trust().await {
             Ok(trust) => {
                 add(
@@ -97,8 +92,29 @@ impl Handle<FleetExpiries> for App {
         if let Some(expires) = self.summary().await?.server_certificate_expires_at {
             add("the backend's certificate".into(), expires, "`fleetseal fleet renew-server`");
         }
-        rows.sort_by_key(|row| row.expires_at);
-        Ok(Page { rows, next: None })
+        Ok(Page { rows: calendar.in_order(), next: None })
+    }
+}
+
+/// What lapses, as of now.
+struct Calendar {
+    rows: Vec<Expiry>,
+    now: UnixTime,
+}
+
+impl Calendar {
+    /// Puts it in, unless it holds for good.
+    fn add(&mut self, what: String, expires_at: UnixTime, remedy: &str) {
+        if expires_at < NEVER {
+            let urgency = urgency(expires_at, self.now);
+            self.rows.push(Expiry { what, expires_at, urgency, remedy: remedy.to_owned() });
+        }
+    }
+
+    /// What lapses first comes first.
+    fn in_order(mut self) -> Vec<Expiry> {
+        self.rows.sort_by_key(|row| row.expires_at);
+        self.rows
     }
 }
 
@@ -138,8 +154,25 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_for_good_is_in_no_calendar() {
-        assert!(NEVER <= UnixTime::MAX);
-        assert!(UnixTime::from_secs(1_900_000_000) < NEVER);
+    fn what_lapses_first_comes_first_and_what_holds_for_good_is_in_no_calendar() {
+        let now = UnixTime::from_secs(1_800_000_000);
+        let fleet = testkit::Fleet::of_one(now);
+        let mut calendar = Calendar { rows: Vec::new(), now };
+        // The year 9999 as certificates write it, and as trust keys do.
+        let root = CaCertificate::parse(&fleet.ca_root()).unwrap();
+        calendar.add("the X.509 root".into(), root.certificate().not_after(), "");
+        calendar.add("a key without an end".into(), UnixTime::MAX, "");
+        for (what, days) in [("later", 400), ("lapsed", -1), ("soon", 60), ("urgent", 3)] {
+            let at = UnixTime::from_secs(now.as_secs().saturating_add_signed(days * 86_400));
+            calendar.add(what.into(), at, "renew it");
+        }
+        let rows: Vec<_> = calendar.in_order().into_iter().map(|row| (row.what, row.urgency)).collect();
+        let expected = [
+            ("lapsed", Urgency::Lapsed),
+            ("urgent", Urgency::Urgent),
+            ("soon", Urgency::Soon),
+            ("later", Urgency::Later),
+        ];
+        assert_eq!(rows, expected.map(|(what, urgency)| (what.to_owned(), urgency)));
     }
 }

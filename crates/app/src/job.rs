@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::JobId;
 use protocol::ErrorCode;
 
 use crate::{Error, Shutdown};
@@ -15,14 +16,25 @@ pub(crate) type Watch = Arc<dyn Fn(&'static str, u64, u64) + Send + Sync>;
 
 #[derive(Clone)]
 struct Watched {
+    job: JobId,
     watch: Watch,
     cancel: Shutdown,
 }
 
-/// Carries out `work`, whose steps are told to `watch`, and which ends at its next step once `cancel`
+/// Carries out `work` as this job, whose steps are told to `watch`, and which ends at its next step once `cancel`
 /// is set.
-pub(crate) async fn watched<T>(watch: Watch, cancel: Shutdown, work: impl Future<Output = T>) -> T {
-    WATCHED.scope(Watched { watch, cancel }, work).await
+pub(crate) async fn watched<T>(
+    job: JobId,
+    watch: Watch,
+    cancel: Shutdown,
+    work: impl Future<Output = T>,
+) -> T {
+    WATCHED.scope(Watched { job, watch, cancel }, work).await
+}
+
+/// The job that this is done for, if it is one.
+pub(crate) fn current() -> Option<JobId> {
+    WATCHED.try_with(|watched| watched.job).ok()
 }
 
 /// A point where work may end, with `done` of `total` done. Outside a job, nothing happens here.

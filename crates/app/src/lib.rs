@@ -25,6 +25,7 @@ pub mod host;
 mod job;
 mod link;
 mod memory;
+mod pages;
 mod people;
 mod plan;
 mod proposal;

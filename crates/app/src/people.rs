@@ -28,6 +28,7 @@ use crate::{
         ListedFor, MemberCard, Nothing, Preview, RemovePerson, RemovedPerson, RenewPerson, SetRoles,
     },
     founding::Founding,
+    pages::Cursor,
     release::{effect, expect_same, preview},
     trust::{Trust, untrusted},
     workspace::{Membership, read_json, write_json},
@@ -324,13 +325,13 @@ impl App {
     ) -> Result<Vec<T>, Error> {
         let session = self.session().await?;
         let mut rows = Vec::new();
-        let mut page = PageRequest { after: None, limit: Some(500) };
+        let mut cursor = Cursor::default();
         loop {
-            let next: Page<T> = session.client.query(path, &page).await?;
-            rows.extend(next.rows);
-            match next.next {
-                Some(after) => page.after = Some(after),
-                None => return Ok(rows),
+            let request = PageRequest { after: cursor.after(), limit: Some(500) };
+            let page: Page<T> = session.client.query(path, &request).await?;
+            rows.extend(page.rows);
+            if !cursor.advance(page.next)? {
+                return Ok(rows);
             }
         }
     }

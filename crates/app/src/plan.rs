@@ -21,6 +21,7 @@ use crate::{
     device::Query,
     dto::{Exclusion, ExclusionReason, ListDevices, PassFirst, PlanRollout, RolloutPlan, Size},
     error::chain,
+    pages::Cursor,
     trust::Trust,
 };
 
@@ -216,7 +217,9 @@ impl App {
         let mut list = ListDevices::default();
         list.filter.model = Some(target.custom.model.clone());
         list.page.limit = Some(PAGE);
+        let mut cursor = Cursor::default();
         loop {
+            list.page.after = cursor.after();
             let page: Page<DeviceRow> =
                 session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
             for row in page.rows {
@@ -232,9 +235,8 @@ impl App {
                     Err(reason) => excluded.entry(reason).or_default().push(row.id),
                 }
             }
-            match page.next {
-                Some(after) => list.page.after = Some(after),
-                None => return Ok((eligible, excluded)),
+            if !cursor.advance(page.next)? {
+                return Ok((eligible, excluded));
             }
         }
     }
@@ -392,6 +394,16 @@ fn phases(request: &PlanRollout, eligible: u32) -> Result<Vec<Phase>, Error> {
 }
 
 /// Stands for a plan: the same request over the same devices in the same order.
+/// Refuses a plan that is another one than was looked at.
+pub(crate) fn expect_same_plan(now: &RolloutPlan, token: &str) -> Result<(), Error> {
+    if now.token == token {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::PreviewStale, "things have changed since the plan was shown")
+        .detail(format!("it would now be {} devices", now.devices))
+        .hint("look at the new plan, then decide again"))
+}
+
 fn token(request: &PlanRollout, plan: &RolloutPlan, devices: &[Eligible]) -> String {
     let ids: Vec<_> = devices.iter().map(|device| (device.device, device.identity.spki)).collect();
     let world = (request, &plan.target, &plan.policy, &plan.excluded, ids);

@@ -32,6 +32,7 @@ use crate::{
     desk::Session,
     device::Query,
     dto::{Commit, Effect, ListDevices, Preview, ReleaseName, ReviewRelease, SealRelease},
+    pages::Cursor,
     sealing::{SealedFile, seal_file},
     trust::{Trust, untrusted},
     vaults::blocking,
@@ -194,13 +195,14 @@ impl App {
         list.filter.model = Some(model.clone());
         list.page.limit = Some(500);
         let mut count = 0;
+        let mut cursor = Cursor::default();
         loop {
+            list.page.after = cursor.after();
             let page: Page<DeviceRow> =
                 session.client.query(path::DEVICES, &Query::from(list.clone())).await?;
             count += page.rows.iter().filter(|row| row.state == DeviceState::Active).count() as u64;
-            match page.next {
-                Some(after) => list.page.after = Some(after),
-                None => return Ok(count),
+            if !cursor.advance(page.next)? {
+                return Ok(count);
             }
         }
     }
@@ -253,7 +255,7 @@ async fn upload(session: &Session, file: File, length: u64, digest: Digest) -> R
         })
         .await?;
         let next: ArtifactUpload = session.client.put_range(&path, bytes, offset, length).await?;
-        if !next.complete && next.stored_bytes <= offset {
+        if !next.complete && !(offset + 1..=length).contains(&next.stored_bytes) {
             return Err(Error::new(ErrorCode::Untrusted, "the backend does not keep what it is sent"));
         }
         state = next;

@@ -20,7 +20,8 @@ use crate::{
     App, Error,
     command::{Handle, RolloutDeployments, RolloutShow},
     dto::{ListDeployments, PageRequest, PlanRollout, RenewedTickets, RolloutName},
-    plan::{Eligible, PlannedTarget},
+    pages::Cursor,
+    plan::{Eligible, PlannedTarget, expect_same_plan},
     vaults::blocking,
 };
 
@@ -65,11 +66,7 @@ impl App {
     pub(crate) async fn start(&self, request: &PlanRollout, token: &str) -> Result<RolloutDetail, Error> {
         let vault = self.unlocked()?;
         let planned = self.plan(request).await?;
-        if planned.plan.token != token {
-            return Err(Error::new(ErrorCode::PreviewStale, "things have changed since the plan was shown")
-                .detail(format!("it would now be {} devices", planned.plan.devices))
-                .hint("look at the new plan, then decide again"));
-        }
+        expect_same_plan(&planned.plan, token)?;
         let session = self.session().await?;
         let id = RolloutId::random(&mut envelope::SystemRandom);
         let rollout = NewRollout {
@@ -162,15 +159,14 @@ impl App {
 
     async fn all_deployments(&self, rollout: RolloutId) -> Result<Vec<DeploymentRow>, Error> {
         let mut rows = Vec::new();
-        let mut page = PageRequest { after: None, limit: Some(PAGE) };
+        let mut cursor = Cursor::default();
         loop {
-            let request =
-                ListDeployments { rollout, state: None, device: None, code: None, page: page.clone() };
+            let page = PageRequest { after: cursor.after(), limit: Some(PAGE) };
+            let request = ListDeployments { rollout, state: None, device: None, code: None, page };
             let next = Handle::<RolloutDeployments>::handle(self, request).await?;
             rows.extend(next.rows);
-            match next.next {
-                Some(after) => page.after = Some(after),
-                None => return Ok(rows),
+            if !cursor.advance(next.next)? {
+                return Ok(rows);
             }
         }
     }

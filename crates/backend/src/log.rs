@@ -49,7 +49,7 @@ impl Server {
         let known = self.store.audit_head().await?;
         let same = head.size <= known.size && self.store.audit_head_at(head.size).await?.root == head.root;
         if same {
-            return self.keep(COSIGNED, &witness, note).await;
+            return self.keep_cosigned(&witness, note).await;
         }
         if self.recoveries().await?.iter().any(|recovery| at <= recovery.issued_at) {
             return Err(Refusal::new(ErrorCode::Conflict, "This head was lost, and an admin knows of it."));
@@ -66,30 +66,35 @@ impl Server {
             .find_map(|key| LogKey::new(origin.clone(), key).ok().filter(|key| note.verify(key).is_ok()))
             .ok_or_else(|| Refusal::from(log::Error::Unsigned { name: origin.clone() }))?;
         let head = note.verify(&key)?;
-        if let Some(last) = self.vault_head(&origin).await? {
-            let trusted =
-                |key: PublicKey| LogKey::new(origin.clone(), key).is_ok_and(|key| last.verify(&key).is_ok());
-            if last.verify(&key).is_err() && self.audit_keys().any(trusted) {
-                return Err(log::Error::Signature { name: origin }.into());
+        self.notice_another_log(&origin).await?;
+        loop {
+            let kept = self.kept(VAULTS, &origin).await?;
+            if let Some(last) = &kept.note {
+                let trusted = |key: PublicKey| {
+                    LogKey::new(origin.clone(), key).is_ok_and(|key| last.verify(&key).is_ok())
+                };
+                if last.verify(&key).is_err() && self.audit_keys().any(trusted) {
+                    return Err(log::Error::Signature { name: origin }.into());
+                }
+                let last = last.unverified();
+                if let Err(error) = verify_consistency((last.size, last.root), (head.size, head.root), path) {
+                    self.alarm(AlarmKind::LogForked, None, format!("{origin}: {error}.")).await?;
+                    return Err(error.into());
+                }
             }
-            let last = last.unverified();
-            if let Err(error) = verify_consistency((last.size, last.root), (head.size, head.root), path) {
-                self.alarm(AlarmKind::LogForked, None, format!("{origin}: {error}.")).await?;
-                return Err(error.into());
+            let own = self.log_key();
+            let cosignature = note.cosign(own.name().clone(), &self.keys.audit, self.now())?;
+            let cosigned = note.clone().with(cosignature);
+            // Given out once it is kept, in the very place of the one that it was compared with.
+            if self.replace(kept, &cosigned).await? {
+                return Ok(cosigned);
             }
         }
-        self.notice_another_log(&origin).await?;
-        let own = self.log_key();
-        let cosignature = note.cosign(own.name().clone(), &self.keys.audit, self.now())?;
-        let cosigned = note.clone().with(cosignature);
-        self.keep(VAULTS, &origin, &cosigned).await?;
-        Ok(cosigned)
     }
 
     /// The last head of a vault's log that this backend cosigned.
     pub(crate) async fn vault_head(&self, vault: &LogName) -> Answer<Option<SignedCheckpoint>> {
-        let document = self.store.document(format!("{VAULTS}{vault}")).await?;
-        Ok(document.and_then(|document| read(&document.bytes)))
+        Ok(self.kept(VAULTS, vault).await?.note)
     }
 
     /// Heads of this log that vaults cosigned, and heads of theirs that it did.
@@ -143,17 +148,40 @@ impl Server {
         })
     }
 
-    async fn keep(&self, prefix: &str, vault: &LogName, note: &SignedCheckpoint) -> Answer<()> {
-        let name = format!("{prefix}{vault}");
-        let last = self.store.document(name.clone()).await?;
-        let kept = last.as_ref().and_then(|document| read(&document.bytes));
-        if kept.is_some_and(|kept| kept.unverified().size > note.unverified().size) {
-            return Ok(());
+    /// Keeps the newest head of this log that this vault cosigned. All of them lie on the one log.
+    async fn keep_cosigned(&self, witness: &LogName, note: &SignedCheckpoint) -> Answer<()> {
+        loop {
+            let kept = self.kept(COSIGNED, witness).await?;
+            let older = |last: &SignedCheckpoint| last.unverified().size > note.unverified().size;
+            if kept.note.as_ref().is_some_and(older) || self.replace(kept, note).await? {
+                return Ok(());
+            }
         }
-        let version = last.map_or(0, |document| document.version) + 1;
-        let bytes = note.to_string().into_bytes();
-        Ok(self.store.put_documents(vec![Document { name, version, bytes, at: self.now() }]).await?)
     }
+
+    async fn kept(&self, prefix: &str, vault: &LogName) -> Answer<Kept> {
+        let name = format!("{prefix}{vault}");
+        let document = self.store.document(name.clone()).await?;
+        let version = document.as_ref().map_or(0, |document| document.version);
+        Ok(Kept { name, version, note: document.and_then(|document| read(&document.bytes)) })
+    }
+
+    /// Puts `note` in the place of what was kept. False if somebody else did so since.
+    async fn replace(&self, kept: Kept, note: &SignedCheckpoint) -> Answer<bool> {
+        let (bytes, version) = (note.to_string().into_bytes(), kept.version + 1);
+        let document = Document { name: kept.name, version, bytes, at: self.now() };
+        match self.store.put_documents(vec![document]).await {
+            Err(store::Error::Stale { .. }) => Ok(false),
+            put => Ok(put.map(|()| true)?),
+        }
+    }
+}
+
+/// What is kept of a log's head, as it was read.
+struct Kept {
+    name: String,
+    version: u64,
+    note: Option<SignedCheckpoint>,
 }
 
 fn read(note: &[u8]) -> Option<SignedCheckpoint> {

@@ -106,11 +106,6 @@ impl Request {
         Ok(proposed)
     }
 
-    /// How far the threshold is met that is furthest from being met.
-    pub(crate) fn quorum(&self, server: &Server) -> Answer<Quorum> {
-        Ok(self.proposed(server)?.quorum(server.trust().state.root().signed()))
-    }
-
     /// Whether what was asked for is in force: on record, or found there after a crash between publishing it
     /// and writing that down.
     pub(crate) fn in_force(&self, server: &Server) -> bool {
@@ -130,18 +125,23 @@ impl Request {
 
     /// Whether people may still say something about it, and publish it.
     pub(crate) fn check_open(&self, server: &Server) -> Answer<()> {
+        self.check_open_as(server, &self.proposed(server)?)
+    }
+
+    /// The same, with the metadata as they were read already.
+    fn check_open_as(&self, server: &Server, proposed: &Proposed) -> Answer<()> {
         if self.in_force(server) {
             return Err(Refusal::new(ErrorCode::Conflict, "What was asked for is in force already."));
         }
         if self.closed {
             return Err(Refusal::new(ErrorCode::Conflict, "The request was taken back."));
         }
-        if server.now() > self.expires_at && !self.is_complete(server)? {
+        let trust = server.trust();
+        let root = trust.state.root().signed();
+        if server.now() > self.expires_at && !proposed.is_complete(root) {
             let late = Refusal::new(ErrorCode::RequestExpired, "Nobody may sign this request any more.");
             return Err(late.with(&format!("it lapsed at {}", self.expires_at)));
         }
-        let trust = server.trust();
-        let root = trust.state.root().signed();
         if self.policy != policy(root, role(self.purpose)) {
             let other = "The keys or the threshold changed since it was asked for.";
             return Err(Refusal::new(ErrorCode::PolicyChanged, other).with("It must be asked for anew."));
@@ -150,7 +150,6 @@ impl Request {
             Role::Root => root.version,
             Role::Targets | Role::Snapshot | Role::Timestamp => trust.targets.targets_version(),
         };
-        let proposed = Proposed::parse(role(self.purpose), &self.payload)?;
         if proposed.version() != in_force.saturating_add(1) {
             let late = Refusal::new(ErrorCode::Conflict, "Other metadata was published meanwhile.");
             return Err(late.with(&format!("version {in_force} is in force")));
@@ -160,7 +159,8 @@ impl Request {
 
     /// Adds a signature, if it counts.
     fn add(&mut self, server: &Server, by: SpkiDigest, signature: &AddSignature) -> Answer<()> {
-        self.check_open(server)?;
+        let mut proposed = self.proposed(server)?;
+        self.check_open_as(server, &proposed)?;
         if signature.digest != sha256(&self.payload) {
             let other = "The signature is over something else than this request asks for.";
             return Err(Refusal::new(ErrorCode::OtherContent, other));
@@ -170,20 +170,22 @@ impl Request {
             key: key_id(&signature.key_id)?,
             signature: signature.signature.0.as_slice().try_into().map_err(wrong)?,
         };
-        self.proposed(server)?.add(server.trust().state.root().signed(), &given)?;
+        proposed.add(server.trust().state.root().signed(), &given)?;
         let (key_id, signature) = (signature.key_id.clone(), signature.signature.clone());
         self.given.push(Given { key_id, signature, by, at: server.now() });
         Ok(())
     }
 
-    fn state(&self, server: &Server) -> Answer<RequestState> {
+    fn state(&self, server: &Server, proposed: &Proposed) -> RequestState {
         if self.in_force(server) {
-            return Ok(RequestState::Published);
+            RequestState::Published
+        } else if self.check_open_as(server, proposed).is_err() {
+            RequestState::Closed
+        } else if proposed.is_complete(server.trust().state.root().signed()) {
+            RequestState::Complete
+        } else {
+            RequestState::Open
         }
-        if self.check_open(server).is_err() {
-            return Ok(RequestState::Closed);
-        }
-        Ok(if self.is_complete(server)? { RequestState::Complete } else { RequestState::Open })
     }
 
     /// The request as it is told.
@@ -205,7 +207,7 @@ impl Request {
         Ok(SignatureRequest {
             id: self.id,
             purpose: self.purpose,
-            state: self.state(server)?,
+            state: self.state(server, &proposed),
             role: proposed.role().as_str().to_owned(),
             version: proposed.version(),
             digest: sha256(&self.payload),
@@ -267,7 +269,7 @@ impl Request {
     /// What to publish, once the threshold is met.
     pub(crate) fn publication(&self, server: &Server) -> Answer<Publication> {
         let proposed = self.proposed(server)?;
-        require(self.quorum(server)?)?;
+        require(proposed.quorum(server.trust().state.root().signed()))?;
         let raw = proposed.raw().to_vec();
         let trust_keys = self.trust_keys.as_ref().map(|keys| keys.0.clone());
         Ok(match proposed {

@@ -148,6 +148,28 @@ impl Tries {
         }
     }
 
+    /// Enters a token with a PIN that proved right before, by `enter`. Should the token refuse it now, it counts
+    /// as wrong, on the disk, before anybody hears of it.
+    pub(crate) fn kept_pin<T>(
+        &self,
+        serial: &TokenSerial,
+        enter: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.state().wrong_pins(serial.as_str()) >= MOST_PINS {
+            return Err(Error::PinCapped { serial: serial.clone() });
+        }
+        match enter() {
+            Err(Error::WrongPin { serial, .. }) => {
+                let mut state = self.state();
+                let wrong = state.wrong_pins(serial.as_str()) + 1;
+                state.set_wrong_pins(serial.as_str(), wrong);
+                self.write(&state)?;
+                Err(Error::WrongPin { serial, left: MOST_PINS.saturating_sub(wrong) })
+            }
+            entered => entered,
+        }
+    }
+
     /// Takes PINs for a token again.
     pub(crate) fn forget_pins(&self, serial: &TokenSerial) -> Result<(), Error> {
         let mut state = self.state();

@@ -192,9 +192,9 @@ impl Hand {
         };
         let signatures = match &self.holder {
             Holder::Vault(secret) => algorithm.sign_all(secret, public, messages, &go_on),
-            Holder::Token { tokens, place, pin } => {
+            Holder::Token { tokens, place, pin } => vault.with_pin(&place.serial, || {
                 tokens.sign(&Login { place, pin }, (algorithm, public), messages, &go_on)
-            }
+            }),
         }?;
         go_on()?;
         Ok(signatures)

@@ -55,7 +55,7 @@ impl Vault {
         let tokens = self.tokens(serial)?;
         let pin = self.unlocked()?.pin(serial)?;
         let key = match key {
-            None => tokens.generate_agreeing(serial, &pin)?,
+            None => self.with_pin(serial, || tokens.generate_agreeing(serial, &pin))?,
             Some(id) => {
                 let wanted = |key: &TokenKey| key.id == id && key.algorithm == Algorithm::P256;
                 let found = tokens.keys(serial)?.into_iter().find(wanted);
@@ -66,7 +66,8 @@ impl Vault {
             return Err(Error::KeyTwice { id: KeyId::of(&key.public) });
         }
         let (agreement, key) = Agreement::new(serial, key)?;
-        if !bool::from(agreement.open(&tokens, &pin, &|| Ok(()))?[..].ct_eq(&key[..])) {
+        let opened = self.with_pin(serial, || agreement.open(&tokens, &pin, &|| Ok(())))?;
+        if !bool::from(opened[..].ct_eq(&key[..])) {
             return Err(Error::TokenKeyOther { serial: serial.clone() });
         }
         self.add_slot(label, SlotKind::Token(Box::new(agreement)), &key, replaces, now)

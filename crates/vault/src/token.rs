@@ -4,9 +4,10 @@
 //! plugging in and say nothing. One use of a token at a time: logging in holds for a whole program.
 
 use std::{
-    fmt,
+    collections::BTreeMap,
+    fmt, fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cryptoki::{
@@ -81,8 +82,12 @@ pub(crate) struct TokenPlace {
 /// The tokens that a PKCS#11 module shows.
 pub struct Tokens {
     path: PathBuf,
-    module: Mutex<Pkcs11>,
+    module: Arc<Mutex<Pkcs11>>,
 }
+
+/// The modules that this program has loaded, each once: a module is set up, and a token is logged in to, for
+/// the whole program, so that nobody may use one beside somebody else.
+static LOADED: Mutex<BTreeMap<PathBuf, Arc<Mutex<Pkcs11>>>> = Mutex::new(BTreeMap::new());
 
 /// What a token is entered with: lent by a vault while it is unlocked.
 pub(crate) struct Login<'a> {
@@ -104,12 +109,19 @@ impl Tokens {
         if !path.is_absolute() {
             return Err(failed("its path must be absolute".to_owned()));
         }
+        let file = fs::canonicalize(path).map_err(|error| failed(error.to_string()))?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = loaded.get(&file) {
+            return Ok(Self { path: path.to_owned(), module: Arc::clone(module) });
+        }
         let module = Pkcs11::new(path).map_err(|error| failed(error.to_string()))?;
         match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
             Ok(()) | Err(P11::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(failed(error.to_string())),
         }
-        Ok(Self { path: path.to_owned(), module: Mutex::new(module) })
+        let module = Arc::new(Mutex::new(module));
+        loaded.insert(file, Arc::clone(&module));
+        Ok(Self { path: path.to_owned(), module })
     }
 
     /// The module's path.
@@ -364,8 +376,14 @@ fn login(module: &Pkcs11, serial: &TokenSerial, pin: &str, write: bool) -> Resul
     let slot = find(module, serial)?;
     let opened = if write { module.open_rw_session(slot) } else { module.open_ro_session(slot) };
     let session = opened.map_err(refused(serial, "open"))?;
-    match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
-        Ok(()) | Err(P11::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(LoggedIn { session, slot }),
+    let enter = || session.login(UserType::User, Some(&AuthPin::new(pin.into())));
+    let entered = match enter() {
+        // A login that somebody left behind says nothing of this PIN.
+        Err(P11::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => session.logout().and_then(|()| enter()),
+        entered => entered,
+    };
+    match entered {
+        Ok(()) => Ok(LoggedIn { session, slot }),
         Err(P11::Pkcs11(RvError::PinLocked, _)) => Err(Error::PinBlocked { serial: serial.clone() }),
         Err(P11::Pkcs11(RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid, _)) => {
             Err(Error::WrongPin { serial: serial.clone(), left: 0 })

@@ -59,7 +59,8 @@ impl Vault {
         intent: &Intent,
     ) -> Result<KeyInfo, Error> {
         let (tokens, pin) = self.prepare(role, serial, intent)?;
-        let key = tokens.generate(serial, &pin, role.algorithm(), &format!("fleetseal {}", role.as_str()))?;
+        let label = format!("fleetseal {}", role.as_str());
+        let key = self.with_pin(serial, || tokens.generate(serial, &pin, role.algorithm(), &label))?;
         self.take_in(role, serial, key, intent)
     }
 
@@ -81,7 +82,8 @@ impl Vault {
         let key = key.ok_or_else(|| Error::TokenKeyMissing { serial: serial.clone() })?;
         let place = TokenPlace { serial: serial.clone(), id: key.id.clone() };
         let login = Login { place: &place, pin: &pin };
-        tokens.sign(&login, (key.algorithm, &key.public), &[b"fleetseal-vault/1 adopt"], &|| Ok(()))?;
+        let by = (key.algorithm, key.public.as_slice());
+        self.with_pin(serial, || tokens.sign(&login, by, &[b"fleetseal-vault/1 adopt"], &|| Ok(())))?;
         self.take_in(role, serial, key, intent)
     }
 
@@ -120,6 +122,24 @@ impl Vault {
         let public = Public { id, role, public: key.public, created_at: intent.at, since, token };
         self.shared.save(&mut inner, Change { keys: vec![(public, None)], ..Change::default() })?;
         inner.file.infos().pop().ok_or(Error::NoKey { id })
+    }
+
+    /// Uses the PIN of a token that is kept while the vault is unlocked. One that the token refuses counts as a
+    /// wrong try and is forgotten at once.
+    pub(crate) fn with_pin<T>(
+        &self,
+        serial: &TokenSerial,
+        enter: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        // What was lent before is forgotten with it.
+        drop(self.unlocked()?.pin(serial)?);
+        let entered = self.shared.tries.kept_pin(serial, enter);
+        if let Err(Error::WrongPin { .. } | Error::PinBlocked { .. } | Error::PinCapped { .. }) = entered
+            && let Some(open) = &mut self.inner().open
+        {
+            open.pins.retain(|pin| pin.serial != *serial);
+        }
+        entered
     }
 
     pub(crate) fn tokens(&self, serial: &TokenSerial) -> Result<Arc<Tokens>, Error> {

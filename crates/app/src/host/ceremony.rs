@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{Digest, UnixTime};
+use model::{Digest, JobId, UnixTime};
 use protocol::ErrorCode;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -16,8 +16,10 @@ use crate::{
     digest_words,
     dto::{
         Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, RequestFileName, RequestName,
-        RevokeDevice, SignRequest, SignRequestFile, Statement,
+        RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement,
     },
+    job,
+    plan::expect_same_plan,
     release::expect_same,
 };
 
@@ -85,6 +87,8 @@ struct Waiting {
 #[derive(Debug)]
 struct Pending {
     shown: Ceremony,
+    /// The job that asked for it.
+    job: Option<JobId>,
     decide: oneshot::Sender<Decision>,
 }
 
@@ -129,8 +133,13 @@ impl Ceremonies {
             training,
             asked_at: now,
         };
-        waiting.all.push(Pending { shown, decide });
+        waiting.all.push(Pending { shown, job: job::current(), decide });
         Ok((id, decision))
+    }
+
+    /// Whether something waits that this job asked for.
+    pub(crate) fn wait_for(&self, job: JobId) -> bool {
+        self.lock().all.iter().any(|pending| pending.job == Some(job))
     }
 
     /// Takes one out, to decide it.
@@ -167,18 +176,7 @@ impl Shown {
             }
             "rollout.start" => {
                 let commit: Commit<PlanRollout> = read(command, request)?;
-                let plan = app.run::<RolloutPreview>(commit.request).await?;
-                shown.title =
-                    format!("Sign {} tickets for {} {}", plan.devices, plan.component, plan.version);
-                shown.lines.clear();
-                shown.line("target", &plan.target);
-                shown.line("devices", &plan.devices);
-                shown.line("phases", &plan.policy.phases.len());
-                let excluded: u32 = plan.excluded.iter().map(|exclusion| exclusion.count).sum();
-                shown.line("excluded", &excluded);
-                if let Some(first) = plan.not_before.first() {
-                    shown.line("not_before", first);
-                }
+                shown.plan(&app.run::<RolloutPreview>(commit.request).await?, &commit.token)?;
             }
             "device.revoke" => {
                 let revoke: RevokeDevice = read(command, request)?;
@@ -273,6 +271,22 @@ impl Shown {
         Ok(())
     }
 
+    /// What a rollout would sign. A plan other than a screen showed is not signed.
+    fn plan(&mut self, plan: &RolloutPlan, seen: &str) -> Result<(), Error> {
+        expect_same_plan(plan, seen)?;
+        self.title = format!("Sign {} tickets for {} {}", plan.devices, plan.component, plan.version);
+        self.lines.clear();
+        self.line("target", &plan.target);
+        self.line("devices", &plan.devices);
+        self.line("phases", &plan.policy.phases.len());
+        let excluded: u32 = plan.excluded.iter().map(|exclusion| exclusion.count).sum();
+        self.line("excluded", &excluded);
+        if let Some(first) = plan.not_before.first() {
+            self.line("not_before", first);
+        }
+        Ok(())
+    }
+
     fn line(&mut self, label: &str, value: &dyn std::fmt::Display) {
         self.lines.push(CeremonyLine { label: label.to_owned(), value: value.to_string() });
     }
@@ -280,4 +294,61 @@ impl Shown {
 
 fn read<T: DeserializeOwned>(command: &str, request: &Value) -> Result<T, Error> {
     serde_json::from_value(request.clone()).map_err(|source| Error::request(command, &source))
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{FailureThreshold, Gate, Percent, Phase, Policy, Seconds};
+
+    use super::*;
+
+    fn shown(title: &str) -> Shown {
+        Shown { title: title.to_owned(), lines: Vec::new(), digest: Digest::new([1; 32]) }
+    }
+
+    #[test]
+    fn a_plan_other_than_was_looked_at_is_not_shown_for_consent() {
+        let policy = Policy {
+            phases: vec![Phase { devices: 4, success: Percent::ALL, soak: Seconds(0), gate: Gate::Continue }],
+            failure: FailureThreshold { share: Percent::ALL, minimum_sample: 1 },
+            device_timeout: Seconds::hours(1),
+            retries: 0,
+            rate: None,
+            window: None,
+            link_life: Seconds::hours(1),
+        };
+        let plan = RolloutPlan {
+            target: "press/main-2.0.0".parse().unwrap(),
+            component: "main".parse().unwrap(),
+            version: "2.0.0".parse().unwrap(),
+            policy,
+            not_before: vec![UnixTime::EPOCH],
+            devices: 4,
+            excluded: Vec::new(),
+            traffic_bytes: 0,
+            token: "four devices".into(),
+        };
+        let mut looked_at = shown("");
+        let stale = looked_at.plan(&plan, "three devices").unwrap_err();
+        assert_eq!((stale.code(), looked_at.lines.len()), (ErrorCode::PreviewStale, 0));
+        looked_at.plan(&plan, "four devices").unwrap();
+        assert_eq!(looked_at.title, "Sign 4 tickets for main 2.0.0");
+    }
+
+    #[tokio::test]
+    async fn a_job_is_known_by_its_number_and_not_by_what_it_asks_for() {
+        let ceremonies = Ceremonies::default();
+        let (one, other) = (JobId::new([1; 16]), JobId::new([2; 16]));
+        let place = || ("works".to_owned(), false);
+        let add = || ceremonies.add("release.seal", shown("seal"), place(), UnixTime::EPOCH).unwrap();
+        let (by_hand, _) = add();
+        assert!(!ceremonies.wait_for(one) && !ceremonies.wait_for(other));
+        let watch: job::Watch = std::sync::Arc::new(|_, _, _| {});
+        let (as_job, _) = job::watched(one, watch, crate::Shutdown::new(), async { add() }).await;
+        assert!(ceremonies.wait_for(one) && !ceremonies.wait_for(other));
+        ceremonies.take(by_hand).unwrap();
+        assert!(ceremonies.wait_for(one));
+        ceremonies.take(as_job).unwrap();
+        assert!(!ceremonies.wait_for(one));
+    }
 }

@@ -85,12 +85,13 @@ impl Handle<JobStart> for Host {
                 watching.hub.job(row);
             }
         });
-        let work = watched(watch, cancel.clone(), host.rpc(Window::Main, &request.command, request.request));
+        let work =
+            watched(id, watch, cancel.clone(), host.rpc(Window::Main, &request.command, request.request));
         tokio::spawn(async move {
             let outcome = tokio::select! {
                 outcome = work => outcome,
                 // Waiting for consent is a point where a job may end.
-                error = host.canceled(&cancel, &request.command) => Err(error),
+                error = host.canceled(&cancel, id) => Err(error),
             };
             if let Some(row) = host.jobs.end(id, outcome, host.clock.now()) {
                 host.hub.job(row);
@@ -167,11 +168,11 @@ impl Host {
         Ok(first)
     }
 
-    /// Returns once the job is canceled while its command waits for consent.
-    async fn canceled(&self, cancel: &crate::Shutdown, command: &str) -> Error {
+    /// Returns once the job is canceled while what it asked for waits for consent.
+    async fn canceled(&self, cancel: &crate::Shutdown, job: JobId) -> Error {
         cancel.cancelled().await;
         let mut events = self.events();
-        while self.ceremonies.pending().iter().all(|pending| pending.command != command) {
+        while !self.ceremonies.wait_for(job) {
             if events.next().await.is_none() {
                 return super::ended();
             }

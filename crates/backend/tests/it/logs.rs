@@ -150,6 +150,45 @@ async fn a_vaults_head_is_cosigned_when_it_follows_and_an_alarm_when_it_does_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_forks_of_a_vaults_log_at_once_one_is_cosigned() {
+    let running = Running::start().await;
+    let fork = |branch: u8, size: u8| {
+        let mut vault = VaultLog::new(&running);
+        (0..5u8).for_each(|n| vault.append(&[n]));
+        (0..size).for_each(|_| vault.append(&[100 + branch]));
+        vault.grown(5)
+    };
+    let mut lines = Vec::new();
+    for branch in 0..4u8 {
+        // A shorter head, too, is a fork of one that was kept meanwhile.
+        lines.push((running.admin().await, fork(branch, 4 - branch)));
+    }
+    let mut vault = VaultLog::new(&running);
+    (0..5u8).for_each(|n| vault.append(&[n]));
+    lines[0].0.post(path::AUDIT_VAULTS, &vault.head(vec![])).await.done();
+    let mut asked = tokio::task::JoinSet::new();
+    for (mut line, head) in lines {
+        asked.spawn(async move {
+            let sent: SignedCheckpoint = head.checkpoint.parse().unwrap();
+            (sent.unverified().clone(), line.post(path::AUDIT_VAULTS, &head).await)
+        });
+    }
+    let mut cosigned = Vec::new();
+    for (head, answer) in asked.join_all().await {
+        if answer.status.is_success() {
+            cosigned.push(head);
+        } else {
+            assert_eq!(answer.code(), ErrorCode::LogForked);
+        }
+    }
+    let mut admin = running.admin().await;
+    let kept: LogHead =
+        admin.get(&path::vault_head(&format!("{}.{}", "07".repeat(16), "08".repeat(8)))).await.ok();
+    let kept: SignedCheckpoint = kept.checkpoint.parse().unwrap();
+    assert_eq!(cosigned, [kept.unverified().clone()], "one, and that one is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_a_witness_of_themselves() {
     let running = Running::start().await;
     let mut admin = running.admin().await;

@@ -62,8 +62,8 @@ impl Vault {
     /// # Errors
     /// The vault is locked, has no key for it, or its log cannot be read.
     pub fn checkpoint(&self) -> Result<SignedCheckpoint, Error> {
-        let (key, _) = self.audit_key()?;
-        let inner = self.inner();
+        let inner = self.unlocked()?;
+        let (key, _) = inner.audit_key()?;
         let size = inner.audit.head()?.seq;
         let root = inner.audit.root_at(size)?;
         let origin = inner.log_name()?;
@@ -93,18 +93,19 @@ impl Vault {
         now: UnixTime,
     ) -> Result<SignedCheckpoint, Error> {
         let head = note.verify(of)?;
-        let own = self.log_name()?;
+        // Held until it is written down: of two heads offered at once, the second is compared with the first.
+        let inner = self.unlocked()?;
+        let own = inner.log_name()?;
         if *of.name() == own {
             return Err(log::Error::OwnWitness { name: of.name().clone() }.into());
         }
-        let (key, signed_by) = self.audit_key()?;
-        if let Some(last) = self.witnessed(of.name())? {
+        let (key, signed_by) = inner.audit_key()?;
+        if let Some(last) = inner.audit.witnessed(of.name(), u64::MAX)? {
             let last = last.note.unverified();
             verify_consistency((last.size, last.root), (head.size, head.root), path)?;
         }
         let signed = Signed { key: signed_by, root: leaf_hash(head.body().as_bytes()), count: 1 };
-        let intent = self.intent(COSIGN, &subject(&head), "", now);
-        let inner = self.unlocked()?;
+        let intent = inner.intent(COSIGN, &subject(&head), "", now);
         inner.audit.witness(&intent, inner.file.generation, Some(signed), note)?;
         let cosignature = note.cosign(own, &key, now)?;
         let cosigned = note.clone().with(cosignature);
@@ -144,15 +145,15 @@ impl Vault {
         now: UnixTime,
     ) -> Result<(), Error> {
         let head: Verified<Checkpoint> = kept.verify(of)?;
+        let inner = self.unlocked()?;
         if since > 0 {
-            let last = self.witnessed_up_to(of.name(), since)?;
+            let last = inner.audit.witnessed(of.name(), since)?;
             let last = last.filter(|last| last.note.unverified().size == since);
             let last = last.ok_or(log::Error::Fork { known: since, found: head.size })?;
             let last = last.note.unverified();
             verify_consistency((last.size, last.root), (head.size, head.root), path)?;
         }
-        let intent = self.intent(RECOVER, &subject(&head), reason, now);
-        let inner = self.unlocked()?;
+        let intent = inner.intent(RECOVER, &subject(&head), reason, now);
         inner.audit.witness(&intent, inner.file.generation, None, kept)
     }
 
@@ -173,25 +174,24 @@ impl Vault {
     pub fn cosigned(&self) -> Result<Option<SignedCheckpoint>, Error> {
         self.inner().audit.own()
     }
-
-    fn audit_key(&self) -> Result<(Ed25519Key, crate::KeyId), Error> {
-        let inner = self.unlocked()?;
-        let role = KeyRole::Audit;
-        let at = inner.file.keys.iter().rposition(|entry| entry.public.role == role);
-        let at = at.ok_or(Error::NoRole { role })?;
-        let secret = inner.secret(at)?;
-        let seed = secret[..].try_into().map_err(|_| Error::Provider)?;
-        let key = Ed25519Key::from_seed(seed);
-        if key.public_key().as_bytes() != inner.file.keys[at].public.public {
-            return Err(Error::SelfCheck);
-        }
-        Ok((key, inner.file.keys[at].public.id))
-    }
 }
 
 impl Inner {
     fn log_name(&self) -> Result<LogName, Error> {
         Ok(LogName::vault(self.file.id.as_bytes(), self.audit.first()?))
+    }
+
+    fn audit_key(&self) -> Result<(Ed25519Key, crate::KeyId), Error> {
+        let role = KeyRole::Audit;
+        let at = self.file.keys.iter().rposition(|entry| entry.public.role == role);
+        let at = at.ok_or(Error::NoRole { role })?;
+        let secret = self.secret(at)?;
+        let seed = secret[..].try_into().map_err(|_| Error::Provider)?;
+        let key = Ed25519Key::from_seed(seed);
+        if key.public_key().as_bytes() != self.file.keys[at].public.public {
+            return Err(Error::SelfCheck);
+        }
+        Ok((key, self.file.keys[at].public.id))
     }
 }
 

@@ -117,6 +117,45 @@ fn a_head_that_is_shorter_or_forked_is_not_cosigned() {
 }
 
 #[test]
+fn of_two_forks_offered_at_once_one_is_cosigned() {
+    let place = Place::new();
+    let vault = vault(&place);
+    let mut cosigned = 3;
+    Other::new(3).cosigned_by(&vault, &[]).unwrap();
+    for round in 0..32u64 {
+        let fork = |branch: u64| {
+            let mut other = Other::new(3);
+            (0..=round).for_each(|_| other.tree.push(leaf_hash(&[9; 8])));
+            other.tree.push(leaf_hash(&branch.to_be_bytes()));
+            other
+        };
+        let start = std::sync::Barrier::new(4);
+        let offer = |branch| {
+            let (other, start, vault) = (fork(branch), &start, vault.clone());
+            move || {
+                // Where the log stood before; once another fork is cosigned there, no proof leads to this one.
+                let path = other.tree.prove_consistency(3, other.tree.size()).unwrap();
+                start.wait();
+                other.cosigned_by(&vault, &path)
+            }
+        };
+        let answers = std::thread::scope(|scope| {
+            let asked: Vec<_> = (0..4).map(|branch| scope.spawn(offer(branch))).collect();
+            asked.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        assert!(refused.into_iter().all(|error| matches!(error, Error::Log { .. })), "{answers:?}");
+        cosigned = vault.witnessed(Other::new(1).log().name()).unwrap().unwrap().note.unverified().size;
+        // From the last head on which all agree, for the next round.
+        let (kept, log) = (Other::new(3), Other::new(3).log());
+        vault.accept_recovery(&kept.head(), &log, 3, &[], "another round", NOON).unwrap();
+    }
+    assert_eq!(cosigned, 3 + 32 + 1);
+    vault.verify_audit().unwrap();
+}
+
+#[test]
 fn only_a_head_signed_by_the_log_is_cosigned_and_never_the_vaults_own() {
     let place = Place::new();
     let vault = vault(&place);

@@ -269,6 +269,95 @@ fn wrong_pins_are_capped_before_the_token_blocks_itself_across_restarts() {
 }
 
 #[test]
+fn a_pin_that_is_wrong_when_it_signs_is_counted_and_forgotten_at_once() {
+    alone("a_pin_that_is_wrong_when_it_signs_is_counted_and_forgotten_at_once", |desk| {
+        desk.token("ada");
+        let (tokens, [serial]) = desk.tokens(["ada"]);
+        let place = Place::new();
+        let vault = vault(&place, &tokens);
+        vault.enter_pin(&serial, PIN).unwrap();
+        let key = vault.generate_in_token(KeyRole::Root, &serial, &intent(&vault)).unwrap().id;
+        let sign = |vault: &Vault| vault.sign_batch(key, &intent(vault), &[b"message"]);
+        sign(&vault).unwrap();
+        change_pin(PIN, "15162342");
+        let wrong = sign(&vault);
+        assert!(matches!(wrong, Err(Error::WrongPin { left: 1, .. })), "{wrong:?}");
+        let forgotten = sign(&vault);
+        assert!(matches!(forgotten, Err(Error::NoPin { .. })), "{forgotten:?}");
+        drop(vault);
+        // The count outlives the program.
+        let vault = place.unlocked();
+        vault.set_tokens(Arc::clone(&tokens));
+        let wrong = vault.enter_pin(&serial, PIN);
+        assert!(matches!(wrong, Err(Error::WrongPin { left: 0, .. })), "{wrong:?}");
+        vault.forget_wrong_pins(&serial).unwrap();
+        vault.enter_pin(&serial, "15162342").unwrap();
+        // A batch that is on its way asks no second time with the PIN that it was lent.
+        let batch = vault.batch(key, &intent(&vault), Digest::new([0; 32]), 5).unwrap();
+        batch.sign(b"one").unwrap();
+        change_pin("15162342", PIN);
+        for _ in 0..4 {
+            let refused = batch.sign(b"more");
+            assert!(matches!(refused, Err(SignError::Unavailable { .. })), "{refused:?}");
+        }
+        let counted = vault.enter_pin(&serial, "0000");
+        assert!(matches!(counted, Err(Error::WrongPin { left: 0, .. })), "{counted:?}");
+        let capped = vault.enter_pin(&serial, PIN);
+        assert!(matches!(capped, Err(Error::PinCapped { .. })), "{capped:?}");
+        assert!(!tokens.list().unwrap()[0].blocked);
+    });
+}
+
+#[test]
+fn a_login_of_somebody_else_in_this_program_makes_no_pin_right() {
+    alone("a_login_of_somebody_else_in_this_program_makes_no_pin_right", |desk| {
+        desk.token("ada");
+        let (tokens, [serial]) = desk.tokens(["ada"]);
+        let place = Place::new();
+        let vault = vault(&place, &tokens);
+        let other = Pkcs11::new(module()).unwrap();
+        let slot = other.get_slots_with_initialized_token().unwrap()[0];
+        let session = other.open_ro_session(slot).unwrap();
+        session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
+        let wrong = vault.enter_pin(&serial, "0000");
+        assert!(matches!(wrong, Err(Error::WrongPin { left: 1, .. })), "{wrong:?}");
+        vault.enter_pin(&serial, PIN).unwrap();
+        session.login(UserType::User, Some(&AuthPin::new(PIN.into()))).unwrap();
+        vault.generate_in_token(KeyRole::Root, &serial, &intent(&vault)).unwrap();
+    });
+}
+
+#[test]
+fn whoever_loads_a_module_again_waits_until_what_is_being_signed_is_signed() {
+    alone("whoever_loads_a_module_again_waits_until_what_is_being_signed_is_signed", |desk| {
+        desk.token("ada");
+        let (tokens, [serial]) = desk.tokens(["ada"]);
+        let key = tokens.generate(&serial, PIN, Algorithm::Ed25519, "ours").unwrap();
+        let at = TokenPlace { serial: serial.clone(), id: key.id };
+        let login = Login { place: &at, pin: PIN };
+        let begun = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let again = Tokens::load(&module()).unwrap();
+                begun.wait();
+                again.check_pin(&serial, "0000")
+            });
+            let begin = std::sync::Once::new();
+            let wait = || {
+                begin.call_once(|| {
+                    begun.wait();
+                });
+                Ok(())
+            };
+            let messages = [&b"message"[..]; 50];
+            tokens.sign(&login, (Algorithm::Ed25519, &key.public), &messages, &wait).unwrap();
+            let wrong = other.join().unwrap();
+            assert!(matches!(wrong, Err(Error::WrongPin { .. })), "{wrong:?}");
+        });
+    });
+}
+
+#[test]
 fn a_token_pulled_out_while_it_signs_gives_nothing_out_and_loses_nothing() {
     alone("a_token_pulled_out_while_it_signs_gives_nothing_out_and_loses_nothing", |desk| {
         let folder = desk.token("ada");
@@ -353,6 +442,16 @@ fn what_is_no_module_is_refused_by_name() {
         let loaded = Tokens::load(Path::new(path));
         assert!(matches!(loaded, Err(Error::TokenModule { .. })), "{path}: {loaded:?}");
     }
+}
+
+/// As the maker's tool does it, in this very program.
+fn change_pin(from: &str, to: &str) {
+    let module = Pkcs11::new(module()).unwrap();
+    let slot = module.get_slots_with_initialized_token().unwrap()[0];
+    let session = module.open_rw_session(slot).unwrap();
+    session.login(UserType::User, Some(&AuthPin::new(from.into()))).unwrap();
+    session.set_pin(&AuthPin::new(from.into()), &AuthPin::new(to.into())).unwrap();
+    session.logout().unwrap();
 }
 
 /// A P-256 key in the first token that can be taken out of it.
