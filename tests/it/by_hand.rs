@@ -1,9 +1,10 @@
 //! The walk-through of the README, with the exit codes that it promises.
 
-use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use crate::{
     fleet::Fleet,
+    page,
     program::{Process, alone, program, run},
 };
 
@@ -13,11 +14,9 @@ const LONGEST: Duration = Duration::from_secs(180);
 #[test]
 fn the_walk_through_of_the_readme_ends_in_an_update_as_it_stands_there() {
     let _alone = alone();
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(readme).expect("the README is there");
+    let readme = page::read("README.md");
     let dir = tempfile::tempdir().expect("there is a place for temporary files");
-    let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    let port = port.expect("there is a free port").port().to_string();
+    let port = page::free_port().to_string();
     fs::create_dir(dir.path().join("play")).expect("a temporary folder can be made");
 
     let scripts = terminals(&readme.replace("8443", &port), &port);
@@ -25,9 +24,7 @@ fn the_walk_through_of_the_readme_ends_in_an_update_as_it_stands_there() {
         let script = dir.path().join(format!("terminal-{number}.sh"));
         fs::write(&script, &scripts[number - 1]).expect("a temporary file can be written");
         let mut bash = Command::new("bash");
-        bash.arg("-eu").arg(&script).current_dir(dir.path()).env_remove("FLEETSEAL_WORKSPACE");
-        let programs = program("fleetseal").with_file_name("");
-        bash.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").expect("there is one")));
+        page::at_home(bash.arg("-eu").arg(&script), dir.path());
         bash
     });
     program("fleetseal-agent");
@@ -52,7 +49,7 @@ fn terminals(readme: &str, port: &str) -> [String; 3] {
     let (_, walk) = readme.split_once("## A real update by hand\n").expect("the walk-through is there");
     let (walk, _) = walk.split_once("### Three people").expect("the walk-through ends");
     let (_, everywhere) = walk.split_once("**In every terminal**").expect("there is what all need");
-    let everywhere = blocks(everywhere.split("\n### ").next().unwrap_or_default());
+    let everywhere = page::blocks(everywhere.split("\n### ").next().unwrap_or_default());
     let mut scripts = [everywhere.clone(), everywhere.clone(), everywhere];
     let mut done: Vec<String> = Vec::new();
     let steps: Vec<&str> = walk.split("\n### ").skip(1).collect();
@@ -61,7 +58,7 @@ fn terminals(readme: &str, port: &str) -> [String; 3] {
         let (_, terminal) = step.split_once("Terminal ").expect("a step says where");
         let script = &mut scripts[usize::from(terminal.as_bytes()[0] - b'1')];
         done.iter().for_each(|done| script.push_str(done));
-        script.push_str(&blocks(step));
+        script.push_str(&page::blocks(step));
         if step.contains("stays there") {
             done.push(format!("until (: <>/dev/tcp/127.0.0.1/{port}) 2> /dev/null; do sleep 0.05; done\n"));
         } else if !step.contains("waits for somebody") {
@@ -72,17 +69,11 @@ fn terminals(readme: &str, port: &str) -> [String; 3] {
     scripts
 }
 
-/// The shell commands of a part of the page.
-fn blocks(page: &str) -> String {
-    let blocks = page.split("```sh\n").skip(1);
-    blocks.filter_map(|rest| rest.split_once("```")).map(|(block, _)| block).collect()
-}
-
 #[test]
 fn what_cannot_be_done_ends_with_the_exit_code_of_the_readme() {
     let _alone = alone();
     let fleet = Fleet::found();
-    let release = fleet.propose("1.1.0", &fleet.write("main-1.1.0", "the next one"));
+    let release = fleet.propose("1.1.0", &fleet.write("main-1.1.0", "the next one"), &[]);
     let refused = |arguments: &[&str], exit: i32, code: &str| {
         let answer = fleet.run(arguments);
         assert_eq!(answer.code, Some(exit), "{answer:?}");
@@ -90,8 +81,8 @@ fn what_cannot_be_done_ends_with_the_exit_code_of_the_readme() {
         assert_eq!(body["code"], code, "{body}");
     };
 
-    refused(&["release", "publish", &release, "--yes"], 5, "threshold_not_met");
-    refused(&["rollout", "start", &release, "--yes"], 5, "precondition_failed");
+    refused(&["release", "publish", &release], 5, "threshold_not_met");
+    refused(&["rollout", "start", &release], 5, "precondition_failed");
     let last = if release.ends_with('0') { "1" } else { "0" };
     let unknown = format!("{}{last}", &release[..release.len() - 1]);
     refused(&["release", "show", &unknown], 4, "not_found");

@@ -10,8 +10,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    fleet::{MODEL, tell},
     program::{Process, program, run},
+    site::{MODEL, tell},
 };
 
 /// One device. Its process ends when it is dropped.

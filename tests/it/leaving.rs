@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{program::alone, team::Team};
-
-fn software(version: &str) -> String {
-    format!("#!/bin/sh\necho \"press-4 main {version}\"\n")
-}
+use crate::{program::alone, site::software, team::Team};
 
 #[test]
 fn a_key_holder_leaves_in_peace_and_nothing_stands_still() {
@@ -19,12 +15,7 @@ fn a_key_holder_leaves_in_peace_and_nothing_stands_still() {
 
     // 1. Those who stay sign what Carol signed. 2. Her successor comes before she goes.
     team.renew_targets(&["alice", "bob"]);
-    team.newcomer("dave");
-    let (card, invitation) = (team.text("dave.card"), team.text("dave.invitation"));
-    let add = ["fleet", "add-person", "--card", &card, "--role", "admin", "--key-holder"];
-    let added = team.json("alice", &[&add[..], &["--invitation", &invitation]].concat());
-    team.sign(&added["change"], &["alice", "bob"]);
-    team.json("dave", &["fleet", "join", &invitation]);
+    team.take_in("dave", &["alice", "bob"]);
 
     // 3. She goes: access at once, keys with the signatures of two who are left.
     let spki = team.spki("carol");

@@ -4,21 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{
-    fleet::{Fleet, MODEL},
-    program::alone,
-};
+use crate::{fleet::Fleet, program::alone, site::software};
 
 fn publish(fleet: &Fleet, version: &str, flags: &[&str]) -> String {
-    let script = format!("#!/bin/sh\necho \"{MODEL} main {version}\"\n");
-    let file = fleet.write(&format!("main-{version}"), script).display().to_string();
-    let propose = ["release", "propose", &file, "--model", MODEL, "--component", "main"];
-    let rest = ["--release-version", version, "--installer", "slots", "--notes", "the next one"];
-    let release = fleet.json(&[&propose[..], &rest, flags].concat());
-    let release = release["row"]["id"].as_str().expect("a release has an id").to_owned();
-    fleet.json(&["release", "sign", &release]);
-    fleet.json(&["release", "seal", &release, &file]);
-    fleet.json(&["release", "publish", &release, "--yes"]);
+    let file = fleet.write(&format!("main-{version}"), software(version));
+    let release = fleet.propose(version, &file, flags);
+    fleet.bring_out(&release, &file, &["alice"]);
     release
 }
 

@@ -1,11 +1,6 @@
 //! People and keys over time, by the command line alone.
 
-use crate::{program::alone, team::Team};
-
-/// What a device runs that is well.
-fn software(version: &str) -> String {
-    format!("#!/bin/sh\necho \"press-4 main {version}\"\n")
-}
+use crate::{program::alone, site::software, team::Team};
 
 #[test]
 fn a_colleague_is_invited_signs_and_is_offboarded() {
@@ -74,7 +69,7 @@ fn scopes_alarms_and_certificates_are_looked_after() {
     }
     team.renew_targets(&["alice", "bob"]);
     team.json("alice", &["fleet", "renew-server"]);
-    team.stop_backend();
+    team.kill_backend();
     team.start_backend();
 
     // A ticket key that is good for another model signs no ticket for this one.

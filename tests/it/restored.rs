@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::{
     fleet::Fleet,
+    page,
     program::{Answer, alone, until},
+    site::software,
 };
 
 /// The commands of a section of the runbook, in order.
 fn commands(section: &str) -> Vec<Vec<String>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbooks/restored-backend.md");
-    let runbook = fs::read_to_string(path).expect("the runbook is there");
+    let runbook = page::read("docs/runbooks/restored-backend.md");
     let (_, from) = runbook.split_once(&format!("## {section}\n")).expect("the section is there");
     let section = from.split("\n## ").next().unwrap_or_default();
     let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
@@ -26,7 +27,7 @@ fn commands(section: &str) -> Vec<Vec<String>> {
 fn play(fleet: &Fleet, command: &[String]) -> Answer {
     let export = fleet.path("audit-export.json").display().to_string();
     let words = command.iter().map(|word| if word == "audit-export.json" { &export } else { word });
-    fleet.run(&words.map(String::as_str).chain(["--yes"]).collect::<Vec<_>>())
+    fleet.run(&words.map(String::as_str).collect::<Vec<_>>())
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -63,7 +64,7 @@ fn a_backend_that_was_restored_is_noticed_and_recovered_by_the_runbook() {
     fleet.publish("1.1.0", &fleet.write("main-1.1.0", "#!/bin/sh\necho 1.1.0\n"));
     let list = fleet.json(&["device", "list"]);
     let id = device(&list, &stolen.serial)["id"].as_str().expect("a device has an id").to_owned();
-    fleet.json(&["device", "revoke", &id, "--reason", "stolen", "--yes"]);
+    fleet.json(&["device", "revoke", &id, "--reason", "stolen"]);
     let before = fleet.json(&["fleet", "show"])["targets_version"].as_u64();
 
     fleet.kill_backend();
@@ -97,11 +98,10 @@ fn a_backend_that_was_restored_is_noticed_and_recovered_by_the_runbook() {
     assert_eq!(device(&list, &stays.serial)["state"], "active");
     assert_eq!(fleet.json(&["fleet", "show"])["targets_version"].as_u64(), before, "metadata is back");
 
-    let script = "#!/bin/sh\necho \"press-4 main 1.2.0\"\n";
-    let release = fleet.publish("1.2.0", &fleet.write("main-1.2.0", script));
+    let release = fleet.publish("1.2.0", &fleet.write("main-1.2.0", software("1.2.0")));
     let rollout = fleet.roll_out(&release);
     fleet.wait_for_rollout(&rollout, 1, Duration::from_secs(60));
     until("the device runs it", Duration::from_secs(10), || {
-        (stays.running().as_deref() == Some(script.as_bytes())).then_some(())
+        (stays.running() == Some(software("1.2.0").into_bytes())).then_some(())
     });
 }

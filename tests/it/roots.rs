@@ -1,7 +1,7 @@
 //! The root over time, by the command line alone: thresholds, key holders, lost and stolen keys, and
 //! devices that slept through all of it.
 
-use crate::{program::alone, team::Team, thief};
+use crate::{program::alone, site::software, team::Team, thief};
 
 #[test]
 fn a_device_that_slept_through_three_roots_and_two_lists_of_keys_updates() {
@@ -9,18 +9,12 @@ fn a_device_that_slept_through_three_roots_and_two_lists_of_keys_updates() {
     let team = Team::found();
     let mut device = team.enrol("P4-000001");
     device.start();
-    let software = |version: &str| format!("#!/bin/sh\necho \"press-4 main {version}\"\n");
     let first = team.publish("1.1.0", &team.write("main-1.1.0", software("1.1.0")), &["alice", "bob"]);
     team.roll_out("alice", &first, 1);
     device.kill();
 
     // Root 2: Dave becomes a key holder; the list of keys gains his.
-    team.newcomer("dave");
-    let (card, invitation) = (team.text("dave.card"), team.text("dave.invitation"));
-    let add = ["fleet", "add-person", "--card", &card, "--role", "admin", "--key-holder"];
-    let added = team.json("alice", &[&add[..], &["--invitation", &invitation]].concat());
-    team.sign(&added["change"], &["alice", "bob"]);
-    team.json("dave", &["fleet", "join", &invitation]);
+    team.take_in("dave", &["alice", "bob"]);
     // Root 3: three must sign a root. A request that waited under the old rule counts no more.
     let waiting = team.json("alice", &["fleet", "change", "renew-root"]);
     let waiting = waiting["requests"][0]["id"].as_str().expect("a request has an id").to_owned();
@@ -54,11 +48,10 @@ fn stolen_online_keys_are_replaced_as_the_runbook_says() {
     let mut team = Team::found();
     let mut device = team.enrol("P4-000001");
     device.start();
-    let software = |version: &str| format!("#!/bin/sh\necho \"press-4 main {version}\"\n");
     let first = team.publish("1.1.0", &team.write("main-1.1.0", software("1.1.0")), &["alice", "bob"]);
 
     // The thief has the keys and everybody's ear: versions jump far ahead. Nothing runs that was not signed.
-    team.stop_backend();
+    team.kill_backend();
     let theft = thief::fast_forward(&team.path("backend"));
     team.start_backend();
     team.roll_out("alice", &first, 1);
@@ -66,7 +59,7 @@ fn stolen_online_keys_are_replaced_as_the_runbook_says() {
     assert!(device.stores(&ahead), "the device believes the thief");
     assert_eq!(device.running(), Some(software("1.1.0").into_bytes()));
     device.kill();
-    team.stop_backend();
+    team.kill_backend();
     theft.undo();
 
     // The runbook, by those who believe the thief themselves.
@@ -80,7 +73,7 @@ fn stolen_online_keys_are_replaced_as_the_runbook_says() {
     device.start();
     team.roll_out("bob", &second, 1);
     assert_eq!(device.running(), Some(software("1.2.0").into_bytes()));
-    team.stop_backend();
+    team.kill_backend();
     team.start_backend();
     assert!(!team.path("backend/keys/snapshot.next").exists());
     team.renew_targets(&["alice", "bob"]);
