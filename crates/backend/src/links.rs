@@ -15,7 +15,7 @@ use crate::{refusal::Answer, server::Server};
 
 /// How long after the last byte was sent a check-in does not mean that the device lacks some of them. It asks
 /// after fifteen seconds or later where it does.
-const CHECKS_WITHIN: Seconds = Seconds(10);
+pub(crate) const CHECKS_WITHIN: Seconds = Seconds(10);
 /// So many links are sealed between two looks at other work.
 const SEALED_AT_ONCE: usize = 64;
 

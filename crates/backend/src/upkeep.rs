@@ -6,10 +6,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use envelope::tuf::Role;
 use model::{DeviceId, Seconds, UnixTime};
 use protocol::operator::{AlarmKind, Hint};
-use store::{CONFIRM_WITHIN, Served};
+use store::Served;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    links::CHECKS_WITHIN,
     metadata::{Due, Publication, due},
     refusal::Answer,
     server::Server,
@@ -91,7 +92,7 @@ impl Server {
         self.deliver(unlinked).await?;
         self.downloads.forget_lapsed(now);
         let mut memory = self.memory();
-        memory.consumed.retain(|_, consumed_at| now < *consumed_at + CONFIRM_WITHIN);
+        memory.consumed.retain(|_, consumed_at| now < *consumed_at + CHECKS_WITHIN);
         memory.alarmed.retain(|_, at| now < *at + ALARM_EVERY);
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::{
     addressee::same,
     cbor::{self, Map, Reader, Writer},
     cose::{self, Object},
+    report::is_code,
     sha256,
 };
 
@@ -225,11 +226,6 @@ impl Object for Receipt {
             proof: map.optional(18, "proof", Reader::fixed)?,
         })
     }
-}
-
-fn is_code(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 #[cfg(test)]

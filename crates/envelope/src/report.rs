@@ -125,7 +125,8 @@ impl Object for Report {
     }
 }
 
-fn is_code(text: &str) -> bool {
+/// Whether this may stand for the reason of a failure: up to 64 of a to z, 0 to 9 and `_`.
+pub(crate) fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }

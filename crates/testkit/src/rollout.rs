@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
+use backend::target_file;
 use bytes::Bytes;
 use envelope::{
     Action, ContentKey, Installation, SealedArtifact, SealedPayload, Signer, Statement, SystemRandom, Target,
     Ticket,
     otap::{Header, Sealed, Sealing},
     sha256,
-    tuf::{Hashes, KeyId, Signed, TargetCustom, TargetFile, Targets},
+    tuf::{KeyId, Signed, Targets},
 };
 use hyper::Method;
 use model::{
@@ -113,7 +114,7 @@ impl Running {
             must_pass: false,
         };
         let mut targets = self.targets(client).await.next(self.now());
-        targets.targets.insert(artifact.target.clone(), file(&artifact, id));
+        targets.targets.insert(artifact.target.clone(), target_file(&artifact, id));
         ProposeRelease {
             id,
             version,
@@ -303,23 +304,5 @@ impl Running {
     /// A rollout as it stands.
     pub async fn rollout(&self, client: &mut Client, id: RolloutId) -> RolloutDetail {
         client.get(&path::rollout(id)).await.ok()
-    }
-}
-
-fn file(artifact: &ReleaseArtifact, release: ReleaseId) -> TargetFile {
-    TargetFile {
-        length: artifact.length,
-        hashes: Hashes { sha256: artifact.digest },
-        custom: Some(TargetCustom {
-            model: artifact.model.clone(),
-            hardware_revisions: artifact.hardware_revisions.clone(),
-            component: artifact.component.clone(),
-            version: artifact.version.clone(),
-            security_counter: artifact.security_counter,
-            installer: artifact.installer.clone(),
-            release,
-            requires: std::collections::BTreeMap::new(),
-            must_pass: false,
-        }),
     }
 }

@@ -37,12 +37,12 @@ use super::{
 use crate::{
     Error, Shutdown,
     command::{
-        DeviceRevoke, DeviceRevokePreview, DeviceShow, FleetShow, LinkList, RolloutDeployments,
-        RolloutPreview, RolloutShow, RolloutStart,
+        DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, FleetShow, LinkList,
+        RolloutDeployments, RolloutPreview, RolloutShow, RolloutStart,
     },
     dto::{
-        Commit, DeviceName, ListDeployments, ListLinks, Nothing, PageRequest, PhaseSize, PlanRollout,
-        RevokeDevice, RolloutName, Size,
+        Commit, DeviceName, DeviceTimelineRequest, ListDeployments, ListLinks, Nothing, PageRequest,
+        PhaseSize, PlanRollout, RevokeDevice, RolloutName, Size,
     },
 };
 
@@ -81,7 +81,6 @@ pub(crate) async fn rollout(
     revoke(stage, field, rules).await?;
     let mut seen = Links::default();
     let mut copy = Copy::NotYet;
-    let mut flash_told = false;
     let deadline = Instant::now() + PATIENCE;
     let detail = loop {
         let detail = alice.run::<RolloutShow>(rollout).await?;
@@ -89,9 +88,6 @@ pub(crate) async fn rollout(
         watch(Scene::Rollout { counts: detail.row.counts, links });
         seen.look(stage, field, rules).await?;
         copy = copy.go_on(stage, field, rules).await?;
-        if !flash_told && detail.row.counts.of(|state| !state.ended()) == 1 {
-            flash_told = bad_flash(stage, field, rollout.rollout, rules).await?;
-        }
         match detail.row.state {
             state if state.ended() => break detail,
             RolloutState::Paused => {
@@ -231,27 +227,6 @@ impl Copy {
     }
 }
 
-/// The last device that is not done: all bytes came, one bit of them flipped in its flash, and it fetches
-/// them anew instead of installing them. With a flash like that it is taken out of service.
-async fn bad_flash(
-    stage: &Stage,
-    field: &Running,
-    rollout: RolloutId,
-    rules: &Rules<'_>,
-) -> Result<bool, Error> {
-    let device = field.ids[field::BIT_FLIPS];
-    let state = state_of(&deployments(stage, rollout).await?, device);
-    let links = stage.alice.run::<LinkList>(ListLinks::default()).await?.rows;
-    let fetched_all = links.iter().all(|link| link.device != device);
-    if !fetched_all || state != Some(DeploymentState::Downloading) {
-        return Ok(false);
-    }
-    let outcome = "noticed once all of it was opened and hashed; nothing reached the installer";
-    rules.tried(Rule::R12, "flip a bit of what a device staged", true, outcome);
-    revoke_device(stage, device, "its flash flips bits").await?;
-    Ok(true)
-}
-
 /// A link as it travels, in the hands of somebody who has another device's key.
 fn captured_link(field: &Running, device: DeviceId, sealed: &[u8], rules: &Rules<'_>) {
     let opened = |who: usize| {
@@ -371,6 +346,10 @@ async fn afterwards(
     let outcome = row
         .map_or_else(String::new, |row| format!("{} after {} bytes", row.state.as_str(), row.served_bytes));
     rules.tried(Rule::R12, "cut the line in the middle of a download", cut, format!("resumed: {outcome}"));
+    let links = links_remade(stage, field.ids[field::BIT_FLIPS]).await?;
+    let whole = links > 0 && state(field::BIT_FLIPS) == Some(DeploymentState::Succeeded);
+    let outcome = "noticed once all of it was opened and hashed; fetched anew by another link, and installed";
+    rules.tried(Rule::R12, "flip a bit of what a device staged", whole, outcome);
     let garbled = state(field::GARBLED) == Some(DeploymentState::Succeeded);
     rules.tried(
         Rule::R2,
@@ -386,6 +365,12 @@ async fn afterwards(
         format!("every byte was written, and it counts as {}", in_words(failed)),
     );
     plaintext(stage, rules)
+}
+
+async fn links_remade(stage: &Stage, device: DeviceId) -> Result<usize, Error> {
+    let page = PageRequest { after: None, limit: Some(500) };
+    let timeline = stage.alice.run::<DeviceTimeline>(DeviceTimelineRequest { device, page }).await?;
+    Ok(timeline.rows.iter().filter(|entry| entry.kind == "link_reissued").count())
 }
 
 /// Looks for the artifact on the backend's disk.
@@ -431,7 +416,7 @@ fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage
         let state = state_of(rows, *device);
         let right = match number {
             field::TRIAL_FAILS => state == Some(DeploymentState::RolledBack),
-            field::REVOKED | field::CLONED | field::BIT_FLIPS => state == Some(DeploymentState::Canceled),
+            field::REVOKED | field::CLONED => state == Some(DeploymentState::Canceled),
             _ => state == Some(DeploymentState::Succeeded),
         };
         if !right {

@@ -228,6 +228,20 @@ async fn a_link_used_up_without_a_word_from_the_device_is_remade_after_a_minute(
     assert_eq!(device.check_in(&mut line).await.offers, [], "once it has said so, nothing more comes");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_asks_again_after_its_download_gets_a_link_once_checking_must_be_over() {
+    let Offered { running, mut device, link, mut line, offer, .. } = offered(100_000).await;
+    line.get(&link_path(link)).await.done();
+    running.clock.advance(Seconds(9));
+    assert_eq!(device.check_in(&mut line).await.offers, [], "it may still be checking what it has");
+    running.clock.advance(Seconds(1));
+    let again = device.check_in(&mut line).await.offers;
+    assert_eq!(again[0].deployment, offer.deployment);
+    let fresh = device.link_id(&running, &again[0]);
+    assert_ne!(fresh, link);
+    line.get(&link_path(fresh)).await.done();
+}
+
 /// Reads the head of an answer and a little of its body, and leaves the rest.
 async fn begin(line: &mut Client, link: LinkId) -> hyper::Response<hyper::body::Incoming> {
     let empty = Empty::<Bytes>::new().map_err(|never| match never {});
