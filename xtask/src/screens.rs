@@ -32,7 +32,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 }
 
 /// Checks the types, the style and the tests of the screens, builds them, and drives them in a browser: over
-/// the loopback bridge, with a real backend and devices behind it.
+/// the loopback bridge, with a real backend and devices behind it, and over sample data.
 ///
 /// # Errors
 /// Node is missing and cannot be brought, or a check failed.

@@ -28,8 +28,6 @@ pub(crate) struct Package {
     pub(crate) rust_version: Option<String>,
     /// What it says it needs.
     pub(crate) dependencies: Vec<Dependency>,
-    /// What is built of it.
-    pub(crate) targets: Vec<Target>,
     manifest_path: PathBuf,
 }
 
@@ -44,25 +42,11 @@ pub(crate) struct Dependency {
     path: Option<PathBuf>,
 }
 
-/// Something that cargo builds of a crate.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Target {
-    /// Its name.
-    pub(crate) name: String,
-    /// What it is: `lib`, `bin`, `example`, ...
-    pub(crate) kind: Vec<String>,
-}
-
 impl Workspace {
     /// Asks cargo. Needs no network.
     pub(crate) fn load() -> Result<Self> {
         let metadata = process::cargo(&["metadata", "--format-version", "1", "--no-deps"]);
         serde_json::from_str(&process::output(metadata)?).context("failed to read what `cargo metadata` says")
-    }
-
-    /// The crate of this name.
-    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
-        self.packages.iter().find(|package| package.name == name)
     }
 }
 
@@ -70,13 +54,6 @@ impl Package {
     /// What this repository calls the crate: the name of its folder.
     pub(crate) fn folder(&self) -> &str {
         self.manifest_path.parent().map_or("", last)
-    }
-
-    /// Whether it has an example of this name.
-    pub(crate) fn has_example(&self, name: &str) -> bool {
-        self.targets
-            .iter()
-            .any(|target| target.name == name && target.kind.iter().any(|kind| kind == "example"))
     }
 }
 

@@ -84,7 +84,7 @@ mod tests {
     fn problems(folder: &str, dependency: &serde_json::Value) -> Vec<Problem> {
         let package = serde_json::from_value(json!({
             "name": folder, "rust_version": null,
-            "dependencies": [dependency], "targets": [], "manifest_path": format!("/r/crates/{folder}/Cargo.toml"),
+            "dependencies": [dependency], "manifest_path": format!("/r/crates/{folder}/Cargo.toml"),
         }));
         forbidden(&[package.unwrap()])
     }
