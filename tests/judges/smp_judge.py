@@ -1,17 +1,20 @@
-"""Judges the service bench by others: our client against Zephyr's own SMP servers, and smpmgr,
-mcumgrctl and imgtool against our simulated board.
+"""Judges the service bench by others: our client against Zephyr's own SMP servers and MCUboot's own
+serial recovery, and smpmgr, mcumgrctl and imgtool against our simulated board.
 
-The servers are Zephyr 4.4 programs (native_sim, on a pseudo terminal) that come with the source
-distribution of smpclient; it is fetched by its hash into the folder of what is built.
+The servers are Zephyr 4.4 programs (native_sim, on a pseudo terminal), and images of Zephyr with MCUboot
+for QEMU, that come with the source distribution of smpclient; it is fetched by its hash into the folder
+of what is built.
 """
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 PROGRAM = Path(sys.argv[1]).resolve()
@@ -125,6 +128,43 @@ def against_zephyr(servers, work):
             expect(f"Zephyr has, hashes and gives back a file, {config}", said, "uploaded=3000")
 
 
+def against_mcuboot(servers, work):
+    for config, verb, buffer in [
+        ("serial_recovery", "recover", 1024),
+        ("serial_recovery_buf512", "recover", 256),
+        ("serial_recovery_raw", "recover-raw", 1024),
+    ]:
+        (bootloader,) = servers.glob(f"*_mps2_an385_{config}.hex")
+        image = bootloader.with_suffix(".signed.bin")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        machine = ["qemu-system-arm", "-cpu", "cortex-m3", "-machine", "mps2-an385", "-nographic"]
+        serial = [f"socket,id=con,host=127.0.0.1,port={port},server=on,wait=off", "-serial", "chardev:con"]
+        loaded = ["-device", f"loader,file={bootloader}", "-device", f"loader,file={image},addr=0x20050000"]
+        command = [*machine, "-chardev", *serial, "-serial", "null", "-monitor", "none", *loaded]
+        qemu = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL)
+        try:
+            listening(port)
+            said = run(PROGRAM, verb, f"tcp:127.0.0.1:{port}", image)
+        finally:
+            qemu.kill()
+            qemu.wait()
+        there = [f"mode=Recovery buffers=1x{buffer}", "transferred=true", "runs=true"]
+        expect(f"MCUboot's recovery in QEMU takes an image, and lets us out again, {config}", said, *there)
+
+
+def listening(port):
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                sys.exit("QEMU does not listen")
+            time.sleep(0.05)
+
+
 def against_our_board(work, mcumgrctl):
     with Running(PROGRAM, "board", work, cwd=work) as board:
         expect("imgtool verifies our image", run("imgtool", "verify", work / "update.bin"), "correctly validated")
@@ -144,5 +184,6 @@ def against_our_board(work, mcumgrctl):
 with tempfile.TemporaryDirectory() as folder:
     work = Path(folder)
     against_zephyr(fetched(), work)
+    against_mcuboot(fetched(), work)
     against_our_board(work, installed())
 print(f"{len(PASSED)} passed, 0 failed")

@@ -146,6 +146,21 @@ const NEEDS: &[Need] = &[
         dnf: "libgcc.i686",
         brew: "",
     },
+    // MCUboot's own recovery runs on a Cortex-M3.
+    Need {
+        purpose: Purpose::Test,
+        probe: &["qemu-system-arm", "--version"],
+        apt: "qemu-system-arm",
+        dnf: "qemu-system-arm-core",
+        brew: "qemu",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["dfu-util", "--version"],
+        apt: "dfu-util",
+        dnf: "dfu-util",
+        brew: "dfu-util",
+    },
 ];
 
 /// Makes the machine ready. Where everything is there already, this is quick and changes nothing.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use bench::{
-    Image, Port, SerialLocator, SerialPort, Visit,
-    smp::{Cancel, Client, Destination},
+    Driver as _, Image, Locator as _, Mode, Port, SerialLocator, SerialPort, SmpDriver, Visit,
+    smp::{BootMode, Cancel, Client, Destination},
     visit::{FileJournal, Notice, Record},
 };
 use envelope::{Ed25519Key, Signer as _};
@@ -20,6 +20,10 @@ use sim::board::{Board, Firmware, Profile, Wire, attach_pty};
 const BAUD: u32 = 1_000_000;
 /// The speed of the lines to others' servers.
 const PACE: u32 = 115_200;
+/// How long a device answers yet after it was reset, how long it may take to boot, and how often it is asked.
+const RESET: Duration = Duration::from_millis(800);
+const BOOT: Duration = Duration::from_secs(60);
+const KNOCK: Duration = Duration::from_secs(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -30,8 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["file", port, remote, local] => file(&mut client(port, Framing::Console)?, remote, local),
         ["setting", port, name, value] => setting(&mut client(port, Framing::Console)?, name, value),
         ["update", port, image] => update(port, image),
+        ["recover", port, image] => recover(port, image, Framing::Console),
+        ["recover-raw", port, image] => recover(port, image, Framing::Raw),
         ["board", folder] => board(folder),
-        _ => Err("bench_smp probe|probe-raw PORT, file PORT REMOTE LOCAL, setting PORT NAME VALUE, update PORT IMAGE, board FOLDER".into()),
+        _ => Err("bench_smp probe|probe-raw PORT, file PORT REMOTE LOCAL, setting PORT NAME VALUE, update|recover|recover-raw PORT IMAGE, board FOLDER".into()),
     }
 }
 
@@ -127,6 +133,45 @@ fn update(port: &str, image: &str) -> Result<(), Box<dyn Error>> {
     })?;
     std::fs::remove_dir_all(&folder)?;
     println!("verdict={:?}", done.step);
+    Ok(())
+}
+
+/// From the application into MCUboot's recovery, an upload there, and out of it again.
+fn recover(port: &str, image: &str, framing: Framing) -> Result<(), Box<dyn Error>> {
+    let image = Image::new(std::fs::read(image)?, &[])?;
+    let mut locator = SerialLocator::new(BAUD).with(port);
+    let sighting = locator.devices()?.into_iter().find(|device| device.port == port).ok_or("no such port")?;
+    let mut driver = SmpDriver::new(locator.open(&sighting)?, framing, Cancel::new());
+    awake(&mut driver)?;
+    println!("mode={:?}", driver.inventory()?.mode);
+    driver.client().reset(BootMode::Recovery)?;
+    awake(&mut driver)?;
+    let inventory = driver.inventory()?;
+    let parameters = driver.client().parameters()?;
+    println!("mode={:?} buffers={}x{}", inventory.mode, parameters.buffers, parameters.buffer_bytes);
+    let start = Instant::now();
+    driver.transfer(&image, &mut |_| {})?;
+    println!("bytes_per_second={:.0}", image.as_bytes().len() as f64 / start.elapsed().as_secs_f64());
+    let there =
+        driver.inventory()?.slots.iter().any(|slot| slot.slot == 0 && slot.hash == Some(image.hash()));
+    println!("transferred={there}");
+    driver.reboot()?;
+    awake(&mut driver)?;
+    let inventory = driver.inventory()?;
+    let runs = inventory.slots.iter().any(|slot| slot.active && slot.hash == Some(image.hash()));
+    println!("runs={}", runs && inventory.mode == Mode::Application);
+    Ok(())
+}
+
+/// Waits until somebody answers, past what the bootloader says.
+fn awake(driver: &mut SmpDriver) -> Result<(), Box<dyn Error>> {
+    let until = Instant::now() + BOOT;
+    driver.client().drain(RESET)?;
+    while let Err(error) = driver.knock(KNOCK) {
+        if Instant::now() > until {
+            return Err(error.into());
+        }
+    }
     Ok(())
 }
 

@@ -19,8 +19,8 @@ struct Cell {
 
 /// The bytes of the program that is sent.
 const PROGRAM: usize = 100_000;
-/// What is around the data of a piece: header, CBOR, and what the frame adds to a message.
-const AROUND: usize = 8 + 21;
+/// The least around the data of a piece: header and CBOR.
+const AROUND: usize = 8 + 18;
 /// The answer to a piece, as a message.
 const ANSWER: usize = 8 + 12;
 

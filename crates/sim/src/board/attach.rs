@@ -29,8 +29,9 @@ pub struct Attached {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-/// How often a board looks whether something is due.
+/// How often a board looks whether something is due, at least and at most.
 const TICK: Duration = Duration::from_millis(2);
+const STEP: Duration = Duration::from_micros(200);
 /// After a power cut the power comes back.
 const POWER_BACK: Duration = Duration::from_millis(500);
 
@@ -193,6 +194,7 @@ fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End)
     let (mut inward, mut outward) = (Pace::new(wire), Pace::new(wire));
     let mut trouble = wire.trouble.draw();
     let mut without_power = None;
+    let mut passed = Duration::ZERO;
     let mut next_cut = trouble.power_cut();
     let mut buffer = [0; 4096];
     while !end.load(Ordering::Relaxed) {
@@ -201,9 +203,8 @@ fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End)
         let mut came = buffer[..read].to_vec();
         trouble.damage(&mut came);
         inward.push(now, &came);
-        let mut out = {
+        let wake = {
             let mut board = lock(board);
-            board.receive(now, &inward.take(now));
             if board.has_power() {
                 without_power = None;
                 if let Some(operations) = next_cut.take() {
@@ -213,13 +214,26 @@ fn serve(board: &Mutex<Board>, end: &AtomicBool, wire: Wire, line: &mut dyn End)
                 next_cut = trouble.power_cut();
                 board.power_on(now);
             }
-            board.take_output(now)
+            // At the times when things happen on the line, however late this thread comes to them.
+            let mut at = passed;
+            loop {
+                let due = [board.wake(), inward.due()].into_iter().flatten().min();
+                at = due.map_or(now, |due| (due.max(at) + STEP / 2).min(now));
+                board.receive(at, &inward.take(at));
+                let mut out = board.take_output(at);
+                trouble.damage(&mut out);
+                outward.push(at, &out);
+                if at >= now {
+                    passed = now;
+                    break board.wake();
+                }
+            }
         };
-        trouble.damage(&mut out);
-        outward.push(now, &out);
         line.write(&outward.take(now))?;
         if read == 0 {
-            line.wait(TICK)?;
+            let due = [wake, inward.due(), outward.due()].into_iter().flatten().min();
+            let until = due.map_or(TICK, |due| due.saturating_sub(start.elapsed()));
+            line.wait(until.clamp(STEP, TICK))?;
         }
     }
     Ok(())
@@ -249,6 +263,11 @@ impl Pace {
             self.free_at = self.free_at.max(now) + self.byte;
             self.waiting.push_back((self.free_at + self.delay, *byte));
         }
+    }
+
+    /// When the next byte has passed.
+    fn due(&self) -> Option<Duration> {
+        self.waiting.front().map(|(at, _)| *at)
     }
 
     fn take(&mut self, now: Duration) -> Vec<u8> {
