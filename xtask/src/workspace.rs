@@ -22,8 +22,6 @@ pub(crate) struct Workspace {
 /// A crate.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
-    /// Its name in the registry.
-    pub(crate) name: String,
     /// The oldest compiler that it builds with.
     pub(crate) rust_version: Option<String>,
     /// What it says it needs.
