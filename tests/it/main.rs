@@ -13,6 +13,7 @@ mod page;
 mod passing;
 mod people;
 mod program;
+mod renewing;
 mod restored;
 mod roots;
 mod site;

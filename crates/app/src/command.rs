@@ -245,6 +245,8 @@ table! { App:
     RolloutResume "rollout.resume" OPERATE, RolloutName => RolloutDetail;
     RolloutOpen "rollout.open_after" OPERATE, OpenAfter => RolloutDetail;
     RolloutRenew "rollout.renew" OPERATE, RolloutName => RenewedTickets, Consent;
+    RolloutAddPreview "rollout.add_preview" OPERATE, AddToRollout => Preview;
+    RolloutAdd "rollout.add" OPERATE, Commit<AddToRollout> => RenewedTickets, Consent;
     RolloutHold "rollout.hold" OPERATE, RolloutName => RenewedTickets, Consent;
     RolloutAbortPreview "rollout.abort_preview" OPERATE, RolloutName => Preview;
     RolloutAbort "rollout.abort" OPERATE, Commit<RolloutName> => RolloutDetail;

@@ -33,6 +33,7 @@ mod purpose;
 mod receipts;
 mod recovery;
 mod release;
+mod renewal;
 mod request;
 mod rollout;
 mod sealing;

@@ -7,11 +7,13 @@ use serde::Serialize;
 use crate::{
     App, Error,
     command::{
-        Handle, RolloutAbort, RolloutAbortPreview, RolloutDeployments, RolloutHold, RolloutList, RolloutOpen,
-        RolloutPause, RolloutPreview, RolloutRenew, RolloutResume, RolloutShow, RolloutStart,
+        Handle, RolloutAbort, RolloutAbortPreview, RolloutAdd, RolloutAddPreview, RolloutDeployments,
+        RolloutHold, RolloutList, RolloutOpen, RolloutPause, RolloutPreview, RolloutRenew, RolloutResume,
+        RolloutShow, RolloutStart,
     },
     dto::{
-        Commit, ListDeployments, OpenAfter, PlanRollout, Preview, RenewedTickets, RolloutName, RolloutPlan,
+        AddToRollout, Commit, ListDeployments, OpenAfter, PlanRollout, Preview, RenewedTickets, RolloutName,
+        RolloutPlan,
     },
     release::{effect, expect_same, preview},
 };
@@ -88,6 +90,18 @@ impl Handle<RolloutOpen> for App {
 impl Handle<RolloutRenew> for App {
     async fn handle(&self, request: RolloutName) -> Result<RenewedTickets, Error> {
         self.renew(request.rollout).await
+    }
+}
+
+impl Handle<RolloutAddPreview> for App {
+    async fn handle(&self, request: AddToRollout) -> Result<Preview, Error> {
+        self.preview_join(&request).await
+    }
+}
+
+impl Handle<RolloutAdd> for App {
+    async fn handle(&self, request: Commit<AddToRollout>) -> Result<RenewedTickets, Error> {
+        self.join(&request.request, &request.token).await
     }
 }
 

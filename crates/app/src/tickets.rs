@@ -1,34 +1,29 @@
-//! Signing tickets: when a rollout starts, when tickets are renewed, and when it is held.
+//! Signing tickets, and starting a rollout with them.
 
-use std::{collections::BTreeMap, num::NonZero, sync::Arc, thread, time::SystemTime};
+use std::{num::NonZero, sync::Arc, thread, time::SystemTime};
 
 use envelope::{
     Action, ContentKey, Installation, Issued, KemPublicKey, SealedPayload, Statement, SystemRandom, Target,
     Ticket, sha256, ticket::issue_many,
 };
-use model::{Component, DeploymentId, DeploymentState, RolloutId, RolloutState, Seconds, UnixTime};
+use model::{Component, DeploymentId, RolloutId, Seconds, UnixTime};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        AddDeployments, AddedDeployments, DeploymentRow, DeviceDetail, NewDeployment, NewRollout,
-        ReleaseDetail, RolloutDetail, RolloutStep, path,
+        AddDeployments, AddedDeployments, NewDeployment, NewRollout, RolloutDetail, RolloutStep, path,
     },
 };
 use vault::{KeyRole, Vault};
 
 use crate::{
     App, Error,
-    command::{Handle, RolloutDeployments, RolloutShow},
-    dto::{ListDeployments, PageRequest, PlanRollout, RenewedTickets, RolloutName},
-    pages::Cursor,
+    dto::PlanRollout,
     plan::{Eligible, PlannedTarget, expect_same_plan},
     vaults::blocking,
 };
 
 /// How many tickets one request carries.
 const BATCH: usize = 500;
-/// How many rows one page asks for.
-const PAGE: u32 = 500;
 
 /// When the tickets of one phase count.
 #[derive(Clone, Copy)]
@@ -96,81 +91,6 @@ impl App {
         session.client.post(&path::step(id), &RolloutStep::Start).await
     }
 
-    /// Signs tickets anew for every deployment that waits.
-    pub(crate) async fn renew(&self, rollout: RolloutId) -> Result<RenewedTickets, Error> {
-        self.reissue(
-            rollout,
-            |state| state == DeploymentState::Queued || state == DeploymentState::Offered,
-            true,
-        )
-        .await
-    }
-
-    /// Signs a hold for every deployment that was offered and is not being installed.
-    pub(crate) async fn hold(&self, rollout: RolloutId) -> Result<RenewedTickets, Error> {
-        let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
-        if detail.row.state == RolloutState::Running {
-            let session = self.session().await?;
-            let _: RolloutDetail = session.client.post(&path::step(rollout), &RolloutStep::Pause).await?;
-        }
-        self.reissue(rollout, |state| state.in_progress() && !state.past_recall(), false).await
-    }
-
-    async fn reissue(
-        &self,
-        rollout: RolloutId,
-        wanted: impl Fn(DeploymentState) -> bool,
-        install: bool,
-    ) -> Result<RenewedTickets, Error> {
-        let vault = self.unlocked()?;
-        let session = self.session().await?;
-        let trust = self.trust().await?;
-        let detail = Handle::<RolloutShow>::handle(self, RolloutName { rollout }).await?;
-        // A hold says nothing of what it stops: that may be withdrawn, or sealed to keys trusted no more.
-        let install = if install {
-            let release: ReleaseDetail = session.client.get(&path::release(detail.row.release)).await?;
-            // For the ciphertext that the rollout serves, also when it was sealed again since.
-            let target =
-                self.planned_target(&trust, &release, Some(&detail.row.target), Some(detail.artifact))?;
-            let key = self.content_key(&vault, &target)?;
-            Some((target, key))
-        } else {
-            None
-        };
-        let mut by_phase: BTreeMap<u32, Vec<Eligible>> = BTreeMap::new();
-        for row in self.all_deployments(rollout).await?.into_iter().filter(|row| wanted(row.state)) {
-            let device: DeviceDetail = session.client.get(&path::device(row.device)).await?;
-            if let Ok(eligible) = self.verify(&device.row, &detail.row.component, &device).await {
-                by_phase.entry(row.phase).or_default().push(eligible);
-            }
-        }
-        let mut tickets = 0;
-        for (phase, devices) in by_phase {
-            let earliest = detail.phases.get(phase as usize).map_or(self.now(), |phase| phase.not_before);
-            let not_before = if install.is_some() { earliest } else { self.now() };
-            let lapses = trust.targets.targets_expire();
-            let times = self.times(not_before.max(self.now()), Seconds::days(7), lapses)?;
-            let component = detail.row.component.clone();
-            let order = Order { rollout, phase, component, install: install.clone(), times, deputy: None };
-            tickets += self.issue(&vault, order, &devices).await?;
-        }
-        Ok(RenewedTickets { tickets })
-    }
-
-    async fn all_deployments(&self, rollout: RolloutId) -> Result<Vec<DeploymentRow>, Error> {
-        let mut rows = Vec::new();
-        let mut cursor = Cursor::default();
-        loop {
-            let page = PageRequest { after: cursor.after(), limit: Some(PAGE) };
-            let request = ListDeployments { rollout, state: None, device: None, code: None, page };
-            let next = Handle::<RolloutDeployments>::handle(self, request).await?;
-            rows.extend(next.rows);
-            if !cursor.advance(next.next)? {
-                return Ok(rows);
-            }
-        }
-    }
-
     /// The release's content key, as this vault's KEM key opens it.
     pub(crate) fn content_key(
         &self,
@@ -190,7 +110,12 @@ impl App {
 
     /// Times that devices will accept: signed before the metadata in force lapses, and no longer than a
     /// ticket may live.
-    fn times(&self, not_before: UnixTime, life: Seconds, targets_expire: UnixTime) -> Result<Times, Error> {
+    pub(crate) fn times(
+        &self,
+        not_before: UnixTime,
+        life: Seconds,
+        targets_expire: UnixTime,
+    ) -> Result<Times, Error> {
         let issued_at = self.now();
         in_force(issued_at, targets_expire)?;
         let life = Seconds(life.0.min(envelope::ticket::LIFE.0));
@@ -198,7 +123,12 @@ impl App {
     }
 
     /// Signs, seals and hands over one ticket for each device. How many the backend took.
-    async fn issue(&self, vault: &Vault, order: Order, devices: &[Eligible]) -> Result<u32, Error> {
+    pub(crate) async fn issue(
+        &self,
+        vault: &Vault,
+        order: Order,
+        devices: &[Eligible],
+    ) -> Result<u32, Error> {
         let session = self.session().await?;
         let to = path::deployments(order.rollout);
         let mut taken = 0;

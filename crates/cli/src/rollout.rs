@@ -3,12 +3,13 @@ use std::time::Duration;
 use app::{
     Error,
     command::{
-        RolloutAbort, RolloutAbortPreview, RolloutDeployments, RolloutHold, RolloutList, RolloutOpen,
-        RolloutPause, RolloutPreview, RolloutRenew, RolloutResume, RolloutShow, RolloutStart,
+        RolloutAbort, RolloutAbortPreview, RolloutAdd, RolloutAddPreview, RolloutDeployments, RolloutHold,
+        RolloutList, RolloutOpen, RolloutPause, RolloutPreview, RolloutRenew, RolloutResume, RolloutShow,
+        RolloutStart,
     },
     dto::{
-        Commit, Effect, ListDeployments, OpenAfter, PageRequest, PhaseSize, PlanRollout, Preview,
-        RolloutDetail, RolloutName, RolloutPlan,
+        AddToRollout, Commit, Effect, ListDeployments, OpenAfter, PageRequest, PhaseSize, PlanRollout,
+        Preview, RenewedTickets, RolloutDetail, RolloutName, RolloutPlan,
     },
     model::{
         DeploymentState, DeviceId, FailureThreshold, MaintenanceWindow, Percent, RateLimit, ReleaseId,
@@ -73,6 +74,14 @@ pub(crate) enum Verb {
     Renew {
         /// The rollout
         rollout: RolloutId,
+    },
+    /// Add devices that joined since the rollout was planned: sign a ticket for each, in its last phase
+    Add {
+        /// The rollout
+        rollout: RolloutId,
+        /// Only this device; once for each [default: all of the release's model]
+        #[arg(long = "device")]
+        devices: Vec<DeviceId>,
     },
     /// Stop what was delivered and is not being installed yet, by signed hold tickets
     Hold {
@@ -201,13 +210,22 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Renew { rollout } => {
             session.unlock().await?;
             let renewed = app.run::<RolloutRenew>(RolloutName { rollout }).await?;
-            output.result(&renewed, || format!("{} tickets signed anew", renewed.tickets));
+            output.result(&renewed, || signed("signed anew", &renewed));
+            return Ok(());
+        }
+        Verb::Add { rollout, devices } => {
+            session.unlock().await?;
+            let request = AddToRollout { rollout, devices };
+            let preview = app.run::<RolloutAddPreview>(request.clone()).await?;
+            session.confirm(&preview)?;
+            let added = app.run::<RolloutAdd>(Commit { request, token: preview.token }).await?;
+            output.result(&added, || signed("signed", &added));
             return Ok(());
         }
         Verb::Hold { rollout } => {
             session.unlock().await?;
             let held = app.run::<RolloutHold>(RolloutName { rollout }).await?;
-            output.result(&held, || format!("{} hold tickets signed", held.tickets));
+            output.result(&held, || signed("signed, which hold", &held));
             return Ok(());
         }
         Verb::Abort { rollout } => {
@@ -219,6 +237,18 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     };
     output.result(&detail, || describe(&detail));
     Ok(())
+}
+
+/// How many tickets were signed, and for how many devices none.
+fn signed(how: &str, RenewedTickets { tickets, left_out }: &RenewedTickets) -> String {
+    let plural = if *tickets == 1 { "" } else { "s" };
+    match left_out {
+        0 => format!("{tickets} ticket{plural} {how}"),
+        _ => format!(
+            "{tickets} ticket{plural} {how}; none for {left_out} of the devices: nothing signed before speaks for \
+             them, or they are revoked"
+        ),
+    }
 }
 
 async fn watch(session: &Session<'_>, rollout: RolloutId) -> Result<RolloutDetail, Error> {

@@ -45,7 +45,7 @@ pub use request::{
 };
 pub use rollout::{
     AddDeployments, AddedDeployments, DeploymentRow, Excluded, NewDeployment, NewRollout, PhaseRow,
-    RolloutDetail, RolloutRow, RolloutStep,
+    RolloutDetail, RolloutRow, RolloutStep, SignedDeployment,
 };
 
 use serde::{Deserialize, Serialize};

@@ -197,6 +197,8 @@ pub struct DeploymentRow {
     pub deadline_at: Option<UnixTime>,
     /// Sequence number and end of its ticket, if it has one.
     pub ticket: Option<(u64, UnixTime)>,
+    /// The label of its last ticket that installs, also where a hold followed.
+    pub installs: Option<Vec<u8>>,
 }
 
 /// Which deployments. Every part that is given must hold; `rollout` or `device` must be given.

@@ -2,6 +2,7 @@ import type { AddKeyring } from "./AddKeyring";
 import type { AddPassphrase } from "./AddPassphrase";
 import type { AddPerson } from "./AddPerson";
 import type { AddSignatureFile } from "./AddSignatureFile";
+import type { AddToRollout } from "./AddToRollout";
 import type { AddTokenSlot } from "./AddTokenSlot";
 import type { AddedPerson } from "./AddedPerson";
 import type { AdoptTokenKey } from "./AdoptTokenKey";
@@ -227,6 +228,8 @@ export interface Commands {
   "rollout.resume": { request: RolloutName; response: RolloutDetail };
   "rollout.open_after": { request: OpenAfter; response: RolloutDetail };
   "rollout.renew": { request: RolloutName; response: RenewedTickets };
+  "rollout.add_preview": { request: AddToRollout; response: Preview };
+  "rollout.add": { request: Commit<AddToRollout>; response: RenewedTickets };
   "rollout.hold": { request: RolloutName; response: RenewedTickets };
   "rollout.abort_preview": { request: RolloutName; response: Preview };
   "rollout.abort": { request: Commit<RolloutName>; response: RolloutDetail };
@@ -280,6 +283,7 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "request.sign_file": "consent",
   "rollout.start": "consent",
   "rollout.renew": "consent",
+  "rollout.add": "consent",
   "rollout.hold": "consent",
   "bench.bundle": "consent",
   "bench.update": "consent",

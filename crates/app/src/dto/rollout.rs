@@ -177,9 +177,22 @@ pub struct ListDeployments {
     pub page: PageRequest,
 }
 
-/// Tickets that were signed anew.
+/// Adds devices that joined since a rollout was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct AddToRollout {
+    /// The rollout, which has not ended.
+    pub rollout: RolloutId,
+    /// Only these devices; all of the release's model that could take part if empty.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
+}
+
+/// Tickets that were signed while a rollout is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct RenewedTickets {
     /// How many.
     pub tickets: u32,
+    /// How many devices got none: nothing that was signed before, or no certificate, speaks for them, or they
+    /// are revoked.
+    pub left_out: u32,
 }

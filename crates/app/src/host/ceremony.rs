@@ -12,11 +12,14 @@ use ts_rs::TS;
 
 use crate::{
     App, Error,
-    command::{DeviceRevokePreview, FleetRecoverBackendPreview, RequestRead, RequestShow, RolloutPreview},
+    command::{
+        DeviceRevokePreview, FleetRecoverBackendPreview, RequestRead, RequestShow, RolloutAddPreview,
+        RolloutPreview,
+    },
     digest_words,
     dto::{
-        Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, RequestFileName, RequestName,
-        RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement,
+        AddToRollout, Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, Preview, RequestFileName,
+        RequestName, RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement,
     },
     job,
     plan::expect_same_plan,
@@ -189,16 +192,27 @@ impl Shown {
             "fleet.recover_backend" => {
                 let commit: Commit<Nothing> = read(command, request)?;
                 let preview = app.run::<FleetRecoverBackendPreview>(commit.request).await?;
-                expect_same(&preview, &commit.token)?;
-                shown.title = preview.summary;
-                shown.lines.clear();
-                for effect in &preview.effects {
-                    shown.line(&effect.effect, &effect.count);
-                }
+                shown.preview(preview, &commit.token)?;
+            }
+            "rollout.add" => {
+                let commit: Commit<AddToRollout> = read(command, request)?;
+                let preview = app.run::<RolloutAddPreview>(commit.request).await?;
+                shown.preview(preview, &commit.token)?;
             }
             _ => {}
         }
         Ok(shown)
+    }
+
+    /// What a preview says, which must be what the person saw.
+    fn preview(&mut self, preview: Preview, token: &str) -> Result<(), Error> {
+        expect_same(&preview, token)?;
+        self.title = preview.summary;
+        self.lines.clear();
+        for effect in &preview.effects {
+            self.line(&effect.effect, &effect.count);
+        }
+        Ok(())
     }
 
     /// Command and request as they are.

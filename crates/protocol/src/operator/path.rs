@@ -197,6 +197,11 @@ pub fn deployments(rollout: RolloutId) -> String {
     format!("{ROLLOUTS}/{rollout}/deployments")
 }
 
+/// `GET` a page of [`super::SignedDeployment`].
+pub fn signed(rollout: RolloutId) -> String {
+    format!("{ROLLOUTS}/{rollout}/signed")
+}
+
 /// `POST` [`super::RolloutStep`]: [`super::RolloutDetail`].
 pub fn step(rollout: RolloutId) -> String {
     format!("{ROLLOUTS}/{rollout}/step")

@@ -154,6 +154,20 @@ pub enum RolloutStep {
     },
 }
 
+/// What was signed for one device of a rollout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SignedDeployment {
+    /// Who.
+    pub device: DeviceId,
+    /// When, counted from 0.
+    pub phase: u32,
+    /// Where it stands.
+    pub state: DeploymentState,
+    /// The signed `fleetseal-label/1` of its last ticket that installs; a hold that followed leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Base64>,
+}
+
 /// One device's part in a rollout.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

@@ -25,6 +25,8 @@ pub async fn tickets_are_renewed_upwards_only(make: impl Fn() -> Subject) {
     // A hold is never ready, until a newer ticket installs again.
     let hold = Ticket { action: TicketAction::Hold, ..ticket(4) };
     assert_eq!(put(hold).await, TicketTaken::Taken);
+    let row = store.deployment(one).await.unwrap().unwrap();
+    assert_eq!(row.installs, Some(ticket(3).label), "what was signed to be installed is not forgotten");
     assert_eq!(store.ready(rollout, 0, 9, at(1)).await.unwrap(), []);
     assert!(!fleet.offer(one, link(1, 600), at(1)).await);
     assert_eq!(put(ticket(5)).await, TicketTaken::Taken);

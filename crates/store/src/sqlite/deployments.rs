@@ -15,7 +15,7 @@ use crate::{
 };
 
 const ROW: &str = "SELECT p.n, p.id, r.id, d.id, p.component, p.phase, p.state, p.attempts, p.changed_at, \
-    d.serial, s.id, p.code, p.bytes, p.offered_at, p.deadline_at, t.seq, t.not_after \
+    d.serial, s.id, p.code, p.bytes, p.offered_at, p.deadline_at, t.seq, t.not_after, t.installs \
     FROM deployment p JOIN rollout r ON r.n = p.rollout JOIN device d ON d.n = p.device \
     JOIN sealed s ON s.n = p.artifact LEFT JOIN ticket t ON t.deployment = p.n";
 
@@ -245,7 +245,8 @@ fn put_ticket(tx: &Tx<'_>, id: &DeploymentId, ticket: &Ticket, at: UnixTime) -> 
         return Ok(TicketTaken::Older);
     }
     tx.run(
-        "INSERT OR REPLACE INTO ticket VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO ticket VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,
+            iif(?4 = 'hold', (SELECT installs FROM ticket WHERE deployment = ?1), ?2))",
         params![
             of.n,
             ticket.label,
@@ -452,5 +453,6 @@ fn row(row: &Row<'_>) -> Result<DeploymentRow> {
         offered_at: maybe(row, 13, time)?,
         deadline_at: maybe(row, 14, time)?,
         ticket: maybe(row, 15, uint)?.zip(maybe(row, 16, time)?),
+        installs: row.get(17)?,
     })
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::{Error, Result};
 
 /// What each format adds to the one before. `PRAGMA user_version` counts how many were applied.
-const STEPS: [&str; 2] = [FIRST, SECOND];
+const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// Brings the file to the newest format.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
@@ -273,4 +273,10 @@ CREATE TRIGGER audit_node_stays BEFORE UPDATE ON audit_node
 BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END;
 CREATE TRIGGER audit_node_remains BEFORE DELETE ON audit_node
 BEGIN SELECT RAISE(ABORT, 'audit entries are never removed'); END;
+";
+
+/// The label of the last ticket that installed, which a hold leaves in place.
+const THIRD: &str = r"
+ALTER TABLE ticket ADD COLUMN installs BLOB;
+UPDATE ticket SET installs = label WHERE action <> 'hold';
 ";

@@ -103,6 +103,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .get(&below(path::ROLLOUTS, ""), ReadRollouts, rollout::show)
         .get(&below(path::ROLLOUTS, "/deployments"), ReadRollouts, rollout::deployments)
         .post(&below(path::ROLLOUTS, "/deployments"), AddDeployments, rollout::add)
+        .get(&below(path::ROLLOUTS, "/signed"), ReadRollouts, rollout::signed)
         .get(&below(path::ROLLOUTS, "/progress"), ReadRollouts, overview::rollout)
         .post(&below(path::ROLLOUTS, "/step"), StepRollout, rollout::step)
         .get(path::LINKS, ReadLinks, link::list)

@@ -7,10 +7,10 @@ use model::{
     planner::Counts,
 };
 use protocol::{
-    ErrorCode, FieldError,
+    Base64, ErrorCode, FieldError,
     operator::{
         AddDeployments, AddedDeployments, DeploymentRow, Excluded, Hint, NewDeployment, NewRollout, Page,
-        PhaseRow, RolloutDetail, RolloutRow, RolloutStep,
+        PhaseRow, RolloutDetail, RolloutRow, RolloutStep, SignedDeployment,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,23 @@ pub(super) async fn deployments(
         served_bytes: row.bytes,
         total_bytes,
         changed_at: row.deployment.changed_at,
+    })))
+}
+
+/// What a desktop signs anew from.
+pub(super) async fn signed(
+    State(server): State<Arc<Server>>,
+    Name(id): Name<RolloutId>,
+    PageOf(request): PageOf,
+) -> Answer<Reply<Page<SignedDeployment>>> {
+    known(&server, id).await?;
+    let filter = DeploymentFilter { rollout: Some(id), ..DeploymentFilter::default() };
+    let found = server.store.deployments(filter, request).await?;
+    Ok(Reply(page(found, |row| SignedDeployment {
+        device: row.deployment.device,
+        phase: row.deployment.phase,
+        state: row.deployment.state,
+        label: row.installs.map(Base64),
     })))
 }
 
