@@ -37,6 +37,20 @@ const MEASURES: &[Measure] = &[
         example: "bench_store",
         quick: &["10000"],
     },
+    Measure {
+        goals: "P1 to P5",
+        what: "serving, beside nginx where it is installed",
+        package: "fleetseal-backend",
+        example: "bench_serve",
+        quick: &["1", "50"],
+    },
+    Measure {
+        goals: "P14",
+        what: "certificates checked and issued per core, without the store",
+        package: "fleetseal-pki",
+        example: "bench_issue",
+        quick: &["2000"],
+    },
 ];
 
 /// P15 alone: uploads over paced lines, beside mcumgrctl where the judges' tools are installed.
@@ -50,7 +64,7 @@ pub(crate) fn serial(workspace: &Workspace) -> Result<()> {
     if other.exists() {
         command.arg(other);
     } else {
-        println!("without mcumgrctl: `cargo xtask judges` installs it");
+        println!("without mcumgrctl: `cargo xtask test` installs it");
     }
     process::run(command)
 }
