@@ -127,6 +127,35 @@ const NEEDS: &[Need] = &[
         dnf: "gnome-keyring",
         brew: "",
     },
+    // Installers of other people, which the agent drives. `rauc bundle` calls mksquashfs.
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || rauc --version"],
+        apt: "rauc",
+        dnf: "rauc",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || mksquashfs -version"],
+        apt: "squashfs-tools",
+        dnf: "squashfs-tools",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || swupdate --version"],
+        apt: "swupdate",
+        dnf: "swupdate",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || command -v fw_setenv"],
+        apt: "libubootenv-tool",
+        dnf: "libubootenv",
+        brew: "",
+    },
     // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
     Need {
         purpose: Purpose::Test,

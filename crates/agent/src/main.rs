@@ -65,6 +65,9 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
             let token = token.as_ref().map(read_token).transpose()?;
             let config = configuration(&arguments)?;
             let mut parts = parts(&config)?;
+            let asked = "asking for a certificate: this ends when somebody approves the device, there with \
+                         `fleetseal device approve`";
+            say(&mut io::stderr(), asked);
             let device = until_stopped(agent::enrol(token, &config.settings(), &mut parts)).await?;
             let Some(device) = device else { return Ok(ExitCode::from(130)) };
             say(&mut io::stdout(), &device.to_string());
@@ -171,12 +174,11 @@ fn parts(config: &Config) -> Result<Parts, Failure> {
 
 fn read_token(source: &TokenSource) -> Result<EnrolmentToken, Failure> {
     let unreadable = |error: io::Error| {
-        Failure::new(
-            2,
-            "invalid_request",
-            format!("the token cannot be read: {error}"),
-            "check --token-file or --token-fd",
-        )
+        let what = match source {
+            TokenSource::File(path) => format!("the token cannot be read from `{}`: {error}", path.display()),
+            TokenSource::Text(_) | TokenSource::Input => format!("the token cannot be read: {error}"),
+        };
+        Failure::new(2, "invalid_request", what, "name the file that `fleetseal device token --out` wrote")
     };
     let mut text = Zeroizing::new(String::new());
     match source {
@@ -220,6 +222,8 @@ fn log(json: bool) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // Where nobody reads the log, it goes nowhere.
+        .log_internal_errors(false)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
     if json { log.json().init() } else { log.init() }
 }

@@ -130,7 +130,8 @@ impl CommandInstaller {
         let Some(program) = &self.plan.booted else {
             return fs::read_to_string("/proc/cmdline").map_err(InstallError::disk("read what is booted"));
         };
-        let said = self.run("booted", Some(program), artifact).await?;
+        let asked = program.ask(&Texts::new(artifact).values("")).await;
+        let said = asked.map_err(InstallError::program("booted"))?;
         // RAUC prints much that changes; what is booted stands under one name.
         let json: Option<serde_json::Value> = serde_json::from_str(&said).ok();
         let named = json.as_ref().and_then(|json| json.get("booted")?.as_str().map(str::to_owned));

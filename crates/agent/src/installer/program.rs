@@ -15,8 +15,10 @@ use tokio::{
 
 use crate::installer::Content;
 
-/// How much of what a program says is kept: its last bytes.
+/// How much of what a program says is kept for people: its last bytes.
 const KEPT_BYTES: usize = 2048;
+/// How long an answer that is read as a whole may be. RAUC's grows with the number of slots.
+const ANSWER_BYTES: usize = 256 << 10;
 /// Where programs are looked for. Nothing of the agent's environment is passed on.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -128,7 +130,13 @@ impl Program {
 
     /// Runs to its end. Gives what it printed, its last 2 KiB.
     pub(super) async fn run(&self, values: &Values<'_>) -> Result<String, ProgramError> {
-        run(&self.argv, self.timeout_seconds, values, None).await
+        Ok(run(&self.argv, self.timeout_seconds, values, None).await?.text())
+    }
+
+    /// Runs to its end. Gives all that it printed on its standard output, and nothing of what it logged.
+    pub(super) async fn ask(&self, values: &Values<'_>) -> Result<String, ProgramError> {
+        let said = run(&self.argv, self.timeout_seconds, values, None).await?;
+        Ok(String::from_utf8_lossy(&said.answer).trim().to_owned())
     }
 
     /// Runs to its end, with `content` on its standard input.
@@ -137,7 +145,7 @@ impl Program {
         values: &Values<'_>,
         content: &mut dyn Content,
     ) -> Result<String, ProgramError> {
-        run(&self.argv, self.timeout_seconds, values, Some(content)).await
+        Ok(run(&self.argv, self.timeout_seconds, values, Some(content)).await?.text())
     }
 
     /// Whether an argument mentions `{name}`.
@@ -174,7 +182,7 @@ impl Health {
     }
 
     async fn attempt(&self, values: &Values<'_>) -> Result<(), ProgramError> {
-        let said = run(&self.argv, self.timeout_seconds, values, None).await?;
+        let said = run(&self.argv, self.timeout_seconds, values, None).await?.text();
         match self.prints.as_deref().map(|text| fill(text, values)) {
             Some(expected) if !said.contains(&expected) => {
                 Err(ProgramError::Print { program: name(&self.argv), expected, said })
@@ -202,7 +210,7 @@ async fn run(
     seconds: u64,
     values: &Values<'_>,
     content: Option<&mut dyn Content>,
-) -> Result<String, ProgramError> {
+) -> Result<Said, ProgramError> {
     let program = name(argv);
     let mut command = command(argv, values);
     // A group of its own, so that whatever it started goes with it when it is late.
@@ -211,10 +219,10 @@ async fn run(
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
         command.spawn().map_err(|source| ProgramError::Start { program: program.clone(), source })?;
-    let mut said = Tail::default();
+    let mut said = Said::default();
     let ended = timeout(Duration::from_secs(seconds), attend(&mut child, content, &mut said)).await;
     match ended {
-        Ok(Ok(status)) if status.success() => Ok(said.text()),
+        Ok(Ok(status)) if status.success() => Ok(said),
         Ok(Ok(status)) => Err(ProgramError::Ended { program, status, said: said.text() }),
         Ok(Err(error)) => {
             kill(&mut child).await;
@@ -231,7 +239,7 @@ async fn run(
 async fn attend(
     child: &mut Child,
     content: Option<&mut dyn Content>,
-    said: &mut Tail,
+    said: &mut Said,
 ) -> Result<ExitStatus, ProgramError> {
     let stdin = child.stdin.take();
     let mut out = child.stdout.take();
@@ -252,7 +260,7 @@ async fn attend(
         let (mut from_out, mut from_err) = ([0; 1024], [0; 1024]);
         while out.is_some() || err.is_some() {
             tokio::select! {
-                read = read(&mut out, &mut from_out), if out.is_some() => said.add(&from_out[..read]),
+                read = read(&mut out, &mut from_out), if out.is_some() => said.answer(&from_out[..read]),
                 read = read(&mut err, &mut from_err), if err.is_some() => said.add(&from_err[..read]),
             }
         }
@@ -319,19 +327,30 @@ fn fill(text: &str, values: &Values<'_>) -> String {
     filled + rest
 }
 
-/// The last bytes of what a program says.
+/// What a program says.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct Said {
+    /// The last bytes of all.
+    last: Vec<u8>,
+    /// The first bytes of its standard output.
+    answer: Vec<u8>,
+}
 
-impl Tail {
+impl Said {
     fn add(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-        let excess = self.0.len().saturating_sub(KEPT_BYTES);
-        self.0.drain(..excess);
+        self.last.extend_from_slice(bytes);
+        let excess = self.last.len().saturating_sub(KEPT_BYTES);
+        self.last.drain(..excess);
+    }
+
+    fn answer(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        let room = ANSWER_BYTES - self.answer.len();
+        self.answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = String::from_utf8_lossy(&self.last);
         text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }

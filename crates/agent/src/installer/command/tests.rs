@@ -1,7 +1,10 @@
 use std::{fs, io, path::Path};
 
 use super::*;
-use crate::installer::Program;
+use crate::installer::{Program, ProgramError};
+
+mod rauc;
+mod swupdate;
 
 struct Zeros(u32);
 
@@ -57,6 +60,11 @@ fn log(dir: &Path) -> String {
 /// Pretends that the kernel was booted since the trial began, into `booted`.
 fn boot(dir: &Path, booted: &str) {
     fs::write(dir.join("booted"), booted).unwrap();
+    rebooted(dir);
+}
+
+/// Pretends that the kernel was booted since the trial began.
+fn rebooted(dir: &Path) {
     let path = dir.join("trial-system.json");
     let mut noted: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     noted["boot_id"] = "another".into();
@@ -134,4 +142,50 @@ async fn an_installer_that_says_no_is_quoted_and_nothing_is_left_behind() {
     let InstallError::Program { step: "install", source } = error else { panic!("{error}") };
     assert!(source.to_string().contains("signature mismatch"), "{source}");
     assert!(!temp.path().join("artifact-system").exists());
+}
+
+/// Runs a program that must succeed, and gives what it printed.
+fn tool(argv: &[&str]) -> String {
+    let ran = std::process::Command::new(argv[0]).args(&argv[1..]).output();
+    let ran = ran.unwrap_or_else(|error| panic!("{argv:?}: {error}; `cargo xtask test` installs it"));
+    let [out, err] = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    assert!(ran.status.success(), "{argv:?}: {out} {err}");
+    out
+}
+
+/// A self-signed certificate, in `<name>.pem`, over the key in `<name>.key`.
+fn signer(dir: &Path, name: &str, usage: &str) {
+    let file = |ending: &str| dir.join(format!("{name}.{ending}")).display().to_string();
+    let usage = format!("extendedKeyUsage={usage}");
+    let make =
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=test"];
+    tool(&[&make[..], &["-addext", &usage, "-keyout", &file("key"), "-out", &file("pem")]].concat());
+}
+
+/// A file as the agent hands it over.
+struct Whole(Vec<u8>, usize);
+
+impl Content for Whole {
+    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        let from = self.1;
+        self.1 = self.0.len().min(from + 65_536);
+        Ok((from < self.1).then(|| &self.0[from..self.1]))
+    }
+}
+
+impl Whole {
+    fn read(path: &Path) -> Self {
+        Self(fs::read(path).unwrap(), 0)
+    }
+}
+
+/// What was said by the program that refused to install.
+fn refusal(installed: Result<(), InstallError>) -> String {
+    match installed {
+        Err(InstallError::Program { step: "install", source: ProgramError::Ended { said, status, .. } }) => {
+            assert_eq!(status.code(), Some(1), "{said}");
+            said
+        }
+        other => panic!("it was not refused by the program: {other:?}"),
+    }
 }
