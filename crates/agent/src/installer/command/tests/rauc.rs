@@ -20,7 +20,7 @@ get-primary)
     primary=$(cat primary 2>/dev/null || echo A)
     other=$(echo "$primary" | tr AB BA)
     if [ "$(state "$primary")" = good ]; then echo "$primary"; else echo "$other"; fi ;;
-set-primary) put primary "$2" ;;
+set-primary) put primary "$2"; put "state-$2" good ;;
 get-state) state "$2" ;;
 set-state) put "state-$2" "$3" ;;
 esac
@@ -45,7 +45,7 @@ impl Machine {
         let mut slots = String::new();
         for (class, index, more) in systems.into_iter().chain(data) {
             let device = dir.join(format!("{class}.{index}"));
-            fs::write(&device, vec![0; 1 << 20]).unwrap();
+            fs::write(&device, vec![0_u8; 1 << 20]).unwrap();
             let device = device.display();
             slots.push_str(&format!("[slot.{class}.{index}]\ndevice={device}\ntype=raw\n{more}\n"));
         }
@@ -74,7 +74,9 @@ impl Machine {
         let dir = self.dir.path().display().to_string();
         let slot = self.boot_loader(&["get-primary"]);
         let bus = Command::new("dbus-daemon")
-            .args([&format!("--config-file={dir}/bus.conf"), "--nofork", "--nopidfile"])
+            .arg(format!("--config-file={dir}/bus.conf"))
+            .args(["--nofork", "--nopidfile"])
+            .stderr(Stdio::null())
             .spawn();
         self.bus = Some(bus.expect("`cargo xtask test` installs a bus"));
         self.wait("the bus", |machine| machine.dir.path().join("bus").exists());
@@ -87,7 +89,12 @@ impl Machine {
         argv.extend(["rauc".to_owned(), format!("--conf={dir}/system.conf")]);
         argv.extend([format!("--override-boot-slot={}", slot.trim()), "service".to_owned()]);
         let log = fs::File::create(self.dir.path().join("service.log")).unwrap();
-        let service = Command::new(&argv[0]).args(&argv[1..]).stderr(log).stdin(Stdio::null()).spawn();
+        let service = Command::new(&argv[0])
+            .args(&argv[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
         self.service = Some(service.expect("`cargo xtask test` installs RAUC"));
         self.wait("RAUC's service", |machine| {
             let status = [machine.on_bus(), ["rauc", "status"].map(str::to_owned).to_vec()].concat();
@@ -118,7 +125,7 @@ impl Machine {
 
     fn boot_loader(&self, arguments: &[&str]) -> String {
         let program = self.dir.path().join("boot-loader").display().to_string();
-        tool(&[&[program.as_str()], arguments].concat())
+        tool(&[&[program.as_str()][..], arguments].concat())
     }
 
     fn on_bus(&self) -> Vec<String> {
@@ -133,7 +140,7 @@ impl Machine {
         let on_bus = self.on_bus();
         let others = [&mut plan.booted, &mut plan.confirm, &mut plan.roll_back, &mut plan.abandon];
         for program in others.into_iter().flatten().chain([&mut plan.install]) {
-            program.argv.splice(0..0, on_bus.clone());
+            drop(program.argv.splice(0..0, on_bus.clone()));
         }
         installer(self.dir.path(), plan)
     }
@@ -232,5 +239,5 @@ async fn rauc_itself_refuses_what_others_signed_and_what_is_for_other_devices() 
         let said = refusal(installer.install(&artifact(), &mut bundle).await);
         assert!(said.contains(why), "`{why}` in {said}");
     }
-    assert_eq!(machine.slot(1), vec![0; 1 << 20], "nothing was written");
+    assert_eq!(machine.slot(1), vec![0_u8; 1 << 20], "nothing was written");
 }

@@ -24,7 +24,7 @@ impl Machine {
         signer(dir, "others", "emailProtection");
         fs::create_dir(dir.join("tmp")).unwrap();
         for copy in ["copy1", "copy2"] {
-            fs::write(dir.join(copy), vec![0; 1 << 20]).unwrap();
+            fs::write(dir.join(copy), vec![0_u8; 1 << 20]).unwrap();
         }
         fs::write(dir.join("fw_env.config"), format!("{} 0x0 0x4000\n", dir.join("env").display())).unwrap();
         fs::write(dir.join("env"), vec![0; 0x4000]).unwrap();
@@ -61,10 +61,10 @@ impl Machine {
         // The kernel's command line is that of the machine that the tests run on.
         plan.booted = Some(shell(self.dir.path(), "cat $1/booted", &[]));
         let sockets = format!("TMPDIR={}", self.dir.path().join("tmp").display());
-        plan.install.argv.splice(0..0, ["env".to_owned(), sockets]);
+        drop(plan.install.argv.splice(0..0, ["env".to_owned(), sockets]));
         let config = self.dir.path().join("fw_env.config").display().to_string();
         for program in [&mut plan.confirm, &mut plan.roll_back, &mut plan.abandon].into_iter().flatten() {
-            program.argv.splice(1..1, ["-c".to_owned(), config.clone()]);
+            drop(program.argv.splice(1..1, ["-c".to_owned(), config.clone()]));
         }
         installer(self.dir.path(), plan)
     }
@@ -85,12 +85,13 @@ impl Machine {
              stable = {{ {} }}; }}\n",
             copies.concat()
         );
-        fs::write(path("sw-description"), &description).unwrap();
-        let (cert, key) = (path(&format!("{signer}.pem")), path(&format!("{signer}.key")));
+        let [to_sign, signed] = ["sw-description", "sig"].map(path);
+        let [cert, key] = ["pem", "key"].map(|ending| path(&format!("{signer}.{ending}")));
+        fs::write(&to_sign, &description).unwrap();
         let sign = ["openssl", "cms", "-sign", "-binary", "-nosmimecap", "-outform", "DER"];
-        let by = ["-in", &path("sw-description"), "-out", &path("sig"), "-signer", &cert, "-inkey", &key];
+        let by = ["-in", &to_sign, "-out", &signed, "-signer", &cert, "-inkey", &key];
         tool(&[&sign[..], &by].concat());
-        let signature = fs::read(path("sig")).unwrap();
+        let signature = fs::read(signed).unwrap();
         let description = description.as_bytes();
         let files = [
             ("sw-description", description),
@@ -183,6 +184,6 @@ async fn swupdate_itself_refuses_other_signers_altered_images_and_other_hardware
     ] {
         refusal(installer.install(&artifact(), &mut software).await);
         assert!(machine.log().contains(why), "`{why}` in {}", machine.log());
-        assert_eq!(machine.copy(2), vec![0; 1 << 20], "nothing was written");
+        assert_eq!(machine.copy(2), vec![0_u8; 1 << 20], "nothing was written");
     }
 }
