@@ -31,7 +31,7 @@ fn what_a_stolen_device_could_open_is_sealed_again_as_the_runbook_says() {
     let revoked = fleet.json(&revoke);
     assert_eq!(revoked["exposed"][0]["release"], release.as_str(), "{revoked}");
     assert_eq!(revoked["exposed"][0]["rollouts"][0], waiting.as_str(), "{revoked}");
-    fleet.json(&["release", "seal", &release, &fleet.path("main-1.1.0").display().to_string()]);
+    fleet.json(&["release", "seal", &release, &fleet.path("main-1.1.0").display().to_string(), "--again"]);
     assert_eq!(sealed(&release), 2);
     fleet.json(&["rollout", "abort", &waiting]);
     let again = only("P4-000002");

@@ -14,7 +14,7 @@ use crate::{
     dto::{AuditExportFile, AuditFile, CosignedHeads, ExportedAudit, ExportedLog, Nothing, VerifiedAudit},
     pages::Cursor,
     witness::head,
-    workspace::{read_json, replace},
+    workspace::{read_as, replace},
 };
 
 mod verify;
@@ -61,7 +61,8 @@ impl Handle<AuditVerify> for App {
     async fn handle(&self, request: AuditFile) -> Result<VerifiedAudit, Error> {
         let path = Path::new(&request.file);
         fs::metadata(path).map_err(|source| Error::file("read", path, &source))?;
-        let export: AuditExportFile = read_json(path)?;
+        let export: AuditExportFile =
+            read_as(path, "an audit export, as `fleetseal audit export` writes it")?;
         if export.format != FORMAT {
             return Err(Error::new(ErrorCode::InvalidRequest, "the file is no audit export")
                 .hint("make one with `fleetseal audit export FILE`"));

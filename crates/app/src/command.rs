@@ -222,7 +222,7 @@ table! { App:
     ReleasePublishPreview "release.publish_preview" RELEASE, ReleaseName => Preview;
     ReleasePublish "release.publish" RELEASE, Commit<ReleaseName> => ReleaseDetail;
     ReleaseWithdrawPreview "release.withdraw_preview" RELEASE, ReleaseName => Preview;
-    ReleaseWithdraw "release.withdraw" RELEASE, Commit<ReleaseName> => ReleaseDetail;
+    ReleaseWithdraw "release.withdraw" RELEASE, Commit<WithdrawRelease> => ReleaseDetail;
 
     RequestList "request.list" Access::Member, Nothing => Page<SignatureRequest>;
     RequestShow "request.show" Access::Member, RequestName => Statement;

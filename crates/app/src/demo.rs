@@ -27,6 +27,9 @@ pub(crate) use stage::{MODEL, Stage};
 /// What every vault of a demo opens with. Training only, so it is no secret.
 pub const PASSPHRASE: &str = "fjord lantern cobalt thimble";
 
+/// Fewer devices than have a part to play are too few.
+pub const LEAST_DEVICES: usize = field::PARTS;
+
 /// How a demo is played.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -3,30 +3,43 @@
 use envelope::{
     EnrolmentToken, KemPublicKey, Proof, PublicKey, SealedCertificate, SystemRandom, TokenSecret, sha256,
 };
-use model::{DeviceId, TokenId, UnixTime};
+use model::{DeviceId, Seconds, Serial, StationName, TokenId, UnixTime};
 use pki::{Ca, CaCertificate, CaRole, CertificateDer, Csr, DeviceCertificate, DeviceProfile};
 use protocol::{
     Base64, ErrorBody, ErrorCode,
     operator::{
-        DeviceDetail, Enrolment, EnrolmentState, IssueCertificate, NewToken, Page, RefuseEnrolment,
-        Reservation, Reserve, path,
+        DeviceDetail, DeviceState, Enrolment, EnrolmentState, IssueCertificate, NewToken, Page,
+        RefuseEnrolment, Reservation, Reserve, path,
     },
 };
 use vault::{KeyRole, Vault};
 
 use crate::{
     App, Error,
-    command::{DeviceApprove, DeviceEnrolments, DeviceToken, Handle},
+    command::{DeviceApprove, DeviceEnrolments, DeviceList, DeviceToken, Handle},
     desk::Session,
-    dto::{ApproveEnrolments, ApprovedEnrolments, EnrolmentTokenText, MakeToken, Nothing},
+    dto::{ApproveEnrolments, ApprovedEnrolments, EnrolmentTokenText, ListDevices, MakeToken, Nothing},
     memory::Remembered,
+    pages::Cursor,
 };
+
+/// Longer than a unit lies between its token and its first start.
+const LONGEST_TOKEN: Seconds = Seconds::days(90);
 
 impl Handle<DeviceToken> for App {
     async fn handle(&self, request: MakeToken) -> Result<EnrolmentTokenText, Error> {
         self.require_proven_backup()?;
         let session = self.session().await?;
         let vault = self.unlocked()?;
+        if request.life > LONGEST_TOKEN || request.life == Seconds(0) {
+            return Err(Error::new(ErrorCode::InvalidRequest, "a token is good for at most 90 days")
+                .detail("whoever finds it until then can enrol as this device")
+                .hint("choose a --life such as 7d, and make a new one when it has lapsed"));
+        }
+        if let Some(station) = &request.station {
+            session.require_station(station)?;
+        }
+        self.require_free(&request.serial).await?;
         let announced = NewToken {
             token: TokenId::random(&mut SystemRandom),
             serial: request.serial,
@@ -87,6 +100,35 @@ impl Handle<DeviceApprove> for App {
             }
         }
         Ok(done)
+    }
+}
+
+impl App {
+    /// A serial number that an active device has is not another unit's.
+    async fn require_free(&self, serial: &Serial) -> Result<(), Error> {
+        let mut list = ListDevices::default();
+        list.filter.serial_prefix = Some(serial.to_string());
+        let mut cursor = Cursor::default();
+        loop {
+            list.page.after = cursor.after();
+            let page = Handle::<DeviceList>::handle(self, list.clone()).await?;
+            let holder =
+                page.rows.iter().find(|row| row.serial == *serial && row.state == DeviceState::Active);
+            if let Some(holder) = holder {
+                return Err(Error::new(
+                    ErrorCode::SerialTaken,
+                    format!("a device with the serial number {serial} is active"),
+                )
+                .detail(format!("it is {}", holder.id))
+                .hint(
+                    "look at the label; if the unit lost its keys or was exchanged, revoke it first with \
+                     `fleetseal device revoke`",
+                ));
+            }
+            if !cursor.advance(page.next)? {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -264,6 +306,22 @@ impl Desk {
 }
 
 impl Session {
+    /// A station of the fleet has a CA whose name space its devices join.
+    fn require_station(&self, station: &StationName) -> Result<(), Error> {
+        let mut known = Vec::new();
+        for der in &self.membership.issuing_cas {
+            if let CaRole::Devices { domain } = CaCertificate::parse(der)?.role() {
+                known.push(domain.split('.').next().unwrap_or_default().to_owned());
+            }
+        }
+        if known.iter().any(|name| name.eq_ignore_ascii_case(station.as_str())) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::NotFound, format!("the fleet has no station `{station}`"))
+            .detail(format!("it has {}", known.join(", ")))
+            .hint("leave --station out to take the fleet's first"))
+    }
+
     /// A device's certificate, verified up to the root that this member joined by.
     pub(crate) fn verify_device(&self, certificate: &[u8]) -> Result<DeviceCertificate, Error> {
         self.verify_chain_of(certificate)?;

@@ -26,13 +26,17 @@ impl Error {
     /// A file that could not be used.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the system has more reasons than we have codes")]
     pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
-        let code = match source.kind() {
-            std::io::ErrorKind::NotFound => ErrorCode::NotFound,
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::StorageFull,
-            std::io::ErrorKind::AlreadyExists => ErrorCode::Conflict,
-            _ => ErrorCode::PreconditionFailed,
+        use std::io::ErrorKind as K;
+        let (code, hint) = match source.kind() {
+            K::NotFound => (ErrorCode::NotFound, "look at the path: a relative one begins in this folder"),
+            K::IsADirectory | K::NotADirectory | K::InvalidData | K::UnexpectedEof => {
+                (ErrorCode::InvalidRequest, "name a file of the right kind")
+            }
+            K::StorageFull | K::QuotaExceeded => (ErrorCode::StorageFull, "make room, then repeat it"),
+            K::AlreadyExists => (ErrorCode::Conflict, "choose another name: nothing is overwritten"),
+            _ => (ErrorCode::PreconditionFailed, "look at its owner, its mode and the disk"),
         };
-        Self::because(code, format!("could not {action} `{}`", path.display()), source)
+        Self::because(code, format!("could not {action} `{}`", path.display()), source).hint(hint)
     }
 
     pub(crate) fn request(command: &str, source: &serde_json::Error) -> Self {
@@ -89,6 +93,7 @@ impl From<vault::Error> for Error {
         use envelope::log::Error as L;
         use vault::Error as E;
         let (code, hint) = match &error {
+            E::Io { action, path, source } => return Self::file(action, path, source),
             E::Missing { .. } => (ErrorCode::NotFound, "make one with `fleetseal vault create`"),
             E::Exists { .. } => (ErrorCode::Conflict, "choose another place"),
             E::Exposed { .. } => (
@@ -253,6 +258,11 @@ impl From<backend::Error> for Error {
             E::File { .. } | E::KeyFile { .. } => {
                 (ErrorCode::PreconditionFailed, "look at the folder's owner, its mode and the free space")
             }
+            E::Store(store::Error::Busy) => {
+                return Self::new(ErrorCode::Busy, "another program serves from this data folder")
+                    .hint("there is one backend for a folder: end the other one, or name another --data");
+            }
+            E::Store(store::Error::Full) => (ErrorCode::StorageFull, "make room, then start it again"),
             E::NotInitialised => (ErrorCode::PreconditionFailed, "run `fleetseal serve --init FILE` first"),
             E::NotAdopted => (ErrorCode::PreconditionFailed, "run it with --adopt and the founding file"),
             E::Origin { .. } => (ErrorCode::InvalidRequest, "it looks like https://updates.example.com:8443"),

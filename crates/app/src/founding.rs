@@ -28,7 +28,7 @@ use crate::{
     dto::{FoundFleet, FoundingFile, FoundingStatus, MemberCard},
     trust::untrusted,
     vaults::{blocking, unhex},
-    workspace::{Membership, read_json, write_json},
+    workspace::{Membership, read_as, read_json, write_json},
 };
 
 /// How long the certificates of people and servers live.
@@ -248,7 +248,7 @@ impl Handle<FleetSign> for App {
     async fn handle(&self, request: FoundingFile) -> Result<FoundingStatus, Error> {
         let vault = self.unlocked()?;
         let path = Path::new(&request.file);
-        let mut founding: Founding = read_json(path)?;
+        let mut founding: Founding = read_as(path, FOUNDING_FILE)?;
         let membership = founding.membership(&self.card()?)?;
         let now = self.now();
         let founding = blocking(move || {
@@ -262,6 +262,9 @@ impl Handle<FleetSign> for App {
         founding.status()
     }
 }
+
+/// What a founding file is, for whoever names another one.
+pub(crate) const FOUNDING_FILE: &str = "a founding file, as `fleetseal fleet found` writes it";
 
 fn refused(why: &str) -> Error {
     Error::new(ErrorCode::Untrusted, "this founding file is not what it should be").detail(why.to_owned())
@@ -292,10 +295,11 @@ fn found(
     vault: &Vault,
     now: UnixTime,
 ) -> Result<Founding, Error> {
-    let backend: BackendIdentity = read_json(Path::new(&request.backend))?;
+    let backend: BackendIdentity =
+        read_as(Path::new(&request.backend), "what `fleetseal serve --init` writes")?;
     let mut cards = vec![mine];
     for file in &request.cards {
-        cards.push(read_json(Path::new(file))?);
+        cards.push(read_as(Path::new(file), "a card of a member, as `fleetseal vault card` writes it")?);
     }
     check_threshold(request.threshold, &cards)?;
 

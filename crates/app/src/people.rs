@@ -31,7 +31,7 @@ use crate::{
     pages::Cursor,
     release::{effect, expect_same, preview},
     trust::{Trust, untrusted},
-    workspace::{Membership, read_json, write_json},
+    workspace::{Membership, read_as, write_json},
 };
 
 /// How long a person's certificate lives.
@@ -170,13 +170,14 @@ impl Handle<FleetRemovePerson> for App {
 
 impl Handle<FleetJoin> for App {
     async fn handle(&self, request: FoundingFile) -> Result<FoundingStatus, Error> {
-        let (membership, status) = match read_json(Path::new(&request.file))? {
-            Joining::Founding(founding) => (founding.membership(&self.card()?)?, founding.status()?),
-            Joining::Invitation(invitation) => {
-                let status = self.check_invitation(&invitation.membership)?;
-                (invitation.membership, status)
-            }
-        };
+        let (membership, status) =
+            match read_as(Path::new(&request.file), "a founding file or an invitation")? {
+                Joining::Founding(founding) => (founding.membership(&self.card()?)?, founding.status()?),
+                Joining::Invitation(invitation) => {
+                    let status = self.check_invitation(&invitation.membership)?;
+                    (invitation.membership, status)
+                }
+            };
         self.workspace().join(&membership)?;
         self.reconnect().await;
         Ok(status)

@@ -9,10 +9,15 @@ use envelope::{
     sha256,
     tuf::{TargetCustom, TargetsView},
 };
-use model::{ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, TargetName, UnixTime};
+use model::{
+    ArtifactId, Component, DeviceId, Digest, HardwareRevision, Phase, Policy, RolloutId, TargetName, UnixTime,
+};
 use protocol::{
     ErrorCode,
-    operator::{DeviceDetail, DeviceRow, DeviceState, Page, ReleaseDetail, SealedArtifactRow, path},
+    operator::{
+        DeploymentRow, DeviceDetail, DeviceRow, DeviceState, Page, ReleaseDetail, RolloutRow,
+        SealedArtifactRow, path,
+    },
 };
 
 use crate::{
@@ -88,9 +93,15 @@ impl App {
         let revoked = self.revoked(&trust).await?;
         let (devices, mut excluded) =
             self.eligible(&request.devices, &target, revoked.as_deref(), &trust.targets).await?;
-
+        let busy = self.busy(&target.custom.component).await?;
+        let (devices, taken): (Vec<_>, Vec<_>) =
+            devices.into_iter().partition(|device| !busy.contains_key(&device.device));
+        if !taken.is_empty() {
+            let taken = taken.iter().map(|device| device.device);
+            excluded.entry(ExclusionReason::InOtherRollout.into()).or_default().extend(taken);
+        }
         let phases = phases(request, u32::try_from(devices.len()).unwrap_or(u32::MAX))
-            .map_err(|error| none_left(error, &excluded))?;
+            .map_err(|error| none_left(error, &excluded, &busy))?;
         let policy = Policy {
             phases,
             failure: request.failure,
@@ -125,6 +136,18 @@ impl App {
         };
         plan.token = token(request, &plan, &devices);
         Ok(Planned { plan, target, devices })
+    }
+
+    /// The devices that are part of an open rollout of this component, and of which. No device is in two.
+    async fn busy(&self, component: &Component) -> Result<BTreeMap<DeviceId, RolloutId>, Error> {
+        let rollouts: Vec<RolloutRow> = self.all_pages(path::ROLLOUTS).await?;
+        let mut busy = BTreeMap::new();
+        for rollout in rollouts.iter().filter(|row| !row.state.ended() && row.component == *component) {
+            let deployments: Vec<DeploymentRow> = self.all_pages(&path::deployments(rollout.id)).await?;
+            let open = deployments.iter().filter(|deployment| !deployment.state.ended());
+            busy.extend(open.map(|deployment| (deployment.device, rollout.id)));
+        }
+        Ok(busy)
     }
 
     /// The release's artifact as the threshold signed it, and a sealed-artifact record for it that a
@@ -356,12 +379,25 @@ fn exclusions(excluded: Excluded) -> Vec<Exclusion> {
     excluded.into_iter().map(exclusion).collect()
 }
 
-/// Where devices wait for a release that they must pass, that one is rolled out first.
-fn none_left(error: Error, excluded: &Excluded) -> Error {
-    match excluded.keys().find_map(|why| why.first.as_ref()) {
-        Some(PassFirst { version, release }) => error
+/// Why there is nobody to plan for, and what to do about it: a release that devices must pass is rolled out
+/// first, and a rollout that they are part of ends first.
+fn none_left(error: Error, excluded: &Excluded, busy: &BTreeMap<DeviceId, RolloutId>) -> Error {
+    if excluded.is_empty() {
+        return error;
+    }
+    let reasons: Vec<_> =
+        excluded.iter().map(|(why, devices)| format!("{}: {}", devices.len(), why.reason.words())).collect();
+    let error = error.detail(reasons.join("; "));
+    if let Some(PassFirst { version, release }) = excluded.keys().find_map(|why| why.first.as_ref()) {
+        return error
             .detail(format!("devices must install {version} first, which none may jump over"))
-            .hint(format!("`fleetseal rollout start {release}`, and this one once they have confirmed it")),
+            .hint(format!("`fleetseal rollout start {release}`, and this one once they have confirmed it"));
+    }
+    let waiting = excluded.get(&ExclusionReason::InOtherRollout.into()).and_then(|devices| devices.first());
+    match waiting.and_then(|device| busy.get(device)) {
+        Some(rollout) => error.hint(format!(
+            "wait for it with `fleetseal rollout watch {rollout}`, or end it with `fleetseal rollout abort {rollout}`"
+        )),
         None => error,
     }
 }
@@ -387,8 +423,8 @@ fn phases(request: &PlanRollout, eligible: u32) -> Result<Vec<Phase>, Error> {
     }
     if phases.is_empty() {
         return Err(Error::new(ErrorCode::PreconditionFailed, "no device can take part")
-            .detail(format!("{eligible} devices are eligible"))
-            .hint("see why with `fleetseal rollout plan`, and `fleetseal device list`"));
+            .detail("no device of the release's model, or none of those that were named, is enrolled")
+            .hint("see `fleetseal device list`, and what the release is for with `fleetseal release show`"));
     }
     Ok(phases)
 }

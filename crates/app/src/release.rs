@@ -5,20 +5,20 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{Read as _, Seek as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 use envelope::{
-    ContentKey, SealedArtifact, Sha256, SystemRandom, sha256,
+    ContentKey, KemPublicKey, SealedArtifact, Sha256, SystemRandom, sha256,
     tuf::{Signed, Targets},
 };
 use model::{ArtifactId, Digest, ModelName};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, ReleaseDetail, ReleaseRow,
-        RolloutRow, UploadSealed, Verdict, WithdrawRelease, path,
+        self, ArtifactUpload, DeviceRow, DeviceState, Page, PageRequest, PostReview, ReleaseDetail,
+        ReleaseRow, RolloutRow, UploadSealed, Verdict, path,
     },
 };
 use vault::KeyRole;
@@ -31,7 +31,7 @@ use crate::{
     },
     desk::Session,
     device::Query,
-    dto::{Commit, Effect, ListDevices, Preview, ReleaseName, ReviewRelease, SealRelease},
+    dto::{Commit, Effect, ListDevices, Preview, ReleaseName, ReviewRelease, SealRelease, WithdrawRelease},
     pages::Cursor,
     sealing::{SealedFile, seal_file},
     trust::{Trust, untrusted},
@@ -74,6 +74,16 @@ impl Handle<ReleaseSeal> for App {
         let vault = self.unlocked()?;
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(request.release)).await?;
+        if !request.again && !release.sealed.is_empty() {
+            let path = PathBuf::from(&request.file);
+            let digest = blocking(move || {
+                let failed = |source: std::io::Error| Error::file("read", &path, &source);
+                hash_file(&mut File::open(&path).map_err(failed)?)
+            });
+            if self.is_sealed(&release, digest.await?, &trust) {
+                return Ok(release);
+            }
+        }
         let key = ContentKey::generate(&mut SystemRandom);
         let dir = self.workspace().dir().to_owned();
         let file = request.file.clone();
@@ -86,11 +96,14 @@ impl Handle<ReleaseSeal> for App {
         .await?;
         let SealedFile { plaintext, header, segments } = sealed;
         if !release.artifacts.iter().any(|artifact| artifact.digest == plaintext) {
+            let proposed: Vec<_> =
+                release.artifacts.iter().map(|artifact| artifact.digest.to_string()).collect();
             return Err(Error::new(
                 ErrorCode::InvalidArtifact,
                 format!("`{}` is not what was proposed", request.file),
             )
-            .detail(format!("its SHA-256 is {plaintext}")));
+            .detail(format!("its SHA-256 is {plaintext}, and {} was proposed", proposed.join(" or ")))
+            .hint("name the file that was proposed, or propose this one with `fleetseal release propose`"));
         }
         let now = self.now();
         let record =
@@ -168,10 +181,14 @@ impl Handle<ReleaseWithdrawPreview> for App {
 }
 
 impl Handle<ReleaseWithdraw> for App {
-    async fn handle(&self, request: Commit<ReleaseName>) -> Result<ReleaseDetail, Error> {
-        let now = Handle::<ReleaseWithdrawPreview>::handle(self, request.request).await?;
+    async fn handle(&self, request: Commit<WithdrawRelease>) -> Result<ReleaseDetail, Error> {
+        let WithdrawRelease { release: id, reason } = request.request;
+        if reason.trim().is_empty() {
+            return Err(Error::new(ErrorCode::InvalidRequest, "say why the release is taken back")
+                .hint("those who sign the withdrawal read it, and it stays in the audit trail"));
+        }
+        let now = Handle::<ReleaseWithdrawPreview>::handle(self, ReleaseName { release: id }).await?;
         expect_same(&now, &request.token)?;
-        let id = request.request.release;
         let session = self.session().await?;
         let trust = self.trust().await?;
         let release: ReleaseDetail = session.client.get(&path::release(id)).await?;
@@ -181,13 +198,26 @@ impl Handle<ReleaseWithdraw> for App {
         }
         let signed = Signed::new(targets).map_err(untrusted)?;
         let withdrawal =
-            WithdrawRelease { targets: Base64(signed.signing_bytes().to_vec()), reason: String::new() };
-        let withdrawn: ReleaseDetail = session.client.post(&path::withdraw(id), &withdrawal).await?;
-        Ok(withdrawn)
+            operator::WithdrawRelease { targets: Base64(signed.signing_bytes().to_vec()), reason };
+        session.client.post(&path::withdraw(id), &withdrawal).await
     }
 }
 
 impl App {
+    /// Whether this artifact is sealed to exactly the members of today, by a key that is trusted.
+    fn is_sealed(&self, release: &ReleaseDetail, artifact: Digest, trust: &Trust) -> bool {
+        let (now, keys) = (self.now(), &trust.keys);
+        let Some(proposed) = release.artifacts.iter().find(|proposed| proposed.digest == artifact) else {
+            return false;
+        };
+        let members: BTreeSet<_> = keys.members(now).map(KemPublicKey::id).collect();
+        release.sealed.iter().any(|sealed| {
+            SealedArtifact::verify(&sealed.record, &proposed.model, keys, now).is_ok_and(|record| {
+                record.artifact == artifact && record.recipients().collect::<BTreeSet<_>>() == members
+            })
+        })
+    }
+
     /// How many devices of this model are active, as the backend reports.
     async fn devices_of(&self, model: &ModelName) -> Result<u64, Error> {
         let session = self.session().await?;

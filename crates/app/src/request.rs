@@ -302,7 +302,10 @@ fn keys_of(vault: &Vault, role: KeyRole) -> Vec<(vault::KeyId, tuf::KeyId)> {
 }
 
 fn read_request(file: &str) -> Result<Request, Error> {
-    Ok(Request::parse(&read(file)?)?)
+    Request::parse(&read(file)?).map_err(|source| {
+        Error::because(ErrorCode::InvalidRequest, format!("`{file}` is no request for signatures"), source)
+            .hint("name what `fleetseal release request` or `request export` wrote")
+    })
 }
 
 /// Reads a file that somebody handed over, up to the longest request.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tls::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
-use crate::{Error, Founding, workspace::read_json};
+use crate::{Error, Founding, founding::FOUNDING_FILE, workspace::read_as};
 
 /// Tells running servers to finish.
 pub use tokio_util::sync::CancellationToken as Shutdown;
@@ -74,20 +74,22 @@ pub fn renew_backend_keys(config: &ServerConfig) -> Result<BackendIdentity, Erro
 /// # Errors
 /// The founding is not complete, does not hold together or is not for this backend.
 pub async fn adopt_fleet(config: &ServerConfig, founding: &Path) -> Result<(), Error> {
-    let founding: Founding = read_json(founding)?;
+    let founding: Founding = read_as(founding, FOUNDING_FILE)?;
     Ok(Backend::adopt(&config.backend(Arc::new(SystemClock)), &founding.adopt()?).await?)
 }
 
-/// Serves until `shutdown`.
+/// Serves until `shutdown`; calls `ready` once its data is open and it listens.
 ///
 /// # Errors
-/// The address is taken, no fleet was adopted, or the data cannot be used.
-pub async fn serve(config: &ServerConfig, shutdown: Shutdown) -> Result<(), Error> {
+/// The address is taken, no fleet was adopted, or the data cannot be used or is in use.
+pub async fn serve(config: &ServerConfig, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), Error> {
+    let backend = Backend::open(config.backend(Arc::new(SystemClock))).await?;
     let listener = TcpListener::bind(config.bind).await.map_err(|source| {
         Error::because(ErrorCode::PreconditionFailed, format!("cannot listen on {}", config.bind), source)
             .hint("another program may use the port: choose one with --bind")
     })?;
-    serve_on(config, listener, shutdown).await
+    ready();
+    Ok(backend.serve(listener, shutdown).await?)
 }
 
 /// As [`serve`], on a listener that is open already.

@@ -132,7 +132,7 @@ impl Handle<VaultRemoveSlot> for App {
 impl Handle<VaultRestore> for App {
     async fn handle(&self, request: RestoreVault) -> Result<VaultStatus, Error> {
         let key = Key::new(self.workspace(), request.passphrase, request.with, &[])?;
-        let restored = self.restore(&request.file, move |dir, file, now| {
+        let restored = self.restore(&request.file, request.replace, move |dir, file, now| {
             let vault = Vault::restore(dir, file, &key.opener(), now)?;
             key.lend(&vault);
             Ok(vault)
@@ -177,7 +177,7 @@ impl Handle<VaultTestShares> for App {
 
 impl Handle<VaultRestoreShares> for App {
     async fn handle(&self, request: RestoreShares) -> Result<VaultStatus, Error> {
-        let RestoreShares { shares, new, file, light } = request;
+        let RestoreShares { shares, new, file, replace, light } = request;
         let shares = parse(&shares)?;
         let rescue = move |vault: &Vault, shares: &[Share], now| {
             vault.change_passphrase(&Opener::Shares(shares), new.expose(), params(light)?, now)?;
@@ -189,7 +189,7 @@ impl Handle<VaultRestoreShares> for App {
                 let shares = std::sync::Arc::new(shares);
                 let brought = std::sync::Arc::clone(&shares);
                 let vault = self
-                    .restore(&file, move |dir, file, now| {
+                    .restore(&file, replace, move |dir, file, now| {
                         Vault::restore(dir, file, &Opener::Shares(&brought), now)
                     })
                     .await?;
@@ -208,18 +208,51 @@ impl Handle<VaultRestoreShares> for App {
 }
 
 impl App {
-    /// Closes the vault that is open and puts a restored one in its place.
+    /// Closes the vault that is open and puts a restored one in its place; one that works, only where that is
+    /// meant.
     async fn restore(
         &self,
         file: &str,
+        replace: bool,
         bring: impl FnOnce(&Path, &Path, UnixTime) -> Result<Vault, vault::Error> + Send + 'static,
     ) -> Result<Vault, Error> {
         self.workspace().prepare()?;
+        if !replace && let Ok(vault) = self.vault() {
+            let status = status(&vault);
+            let at_stake = match status.backup_lacks.as_slice() {
+                [] => String::new(),
+                lacks => format!("; in no tested backup are its keys for {}", lacks.join(", ")),
+            };
+            return Err(Error::new(ErrorCode::Conflict, "there is a vault already, and it works")
+                .detail(format!(
+                    "{} holds it, in generation {}: what was changed since the backup would be gone{at_stake}",
+                    status.holder, status.generation
+                ))
+                .hint("where that is meant, repeat it with --replace: the vault of now is kept beside the other"));
+        }
         self.close_vault();
         let (dir, file, now) = (self.workspace().vault_dir(), file.to_owned(), self.now());
-        let vault = blocking(move || Ok(bring(&dir, Path::new(&file), now)?)).await?;
+        let vault = blocking(move || {
+            let from = Path::new(&file);
+            bring(&dir, from, now).map_err(|error| no_backup(from, error))
+        })
+        .await?;
         self.keep_vault(vault.clone());
         Ok(vault)
+    }
+}
+
+/// A backup that somebody named and that is none is no damage of the vault.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only what is said of the backup is said otherwise")]
+pub(crate) fn no_backup(file: &Path, error: vault::Error) -> Error {
+    match error {
+        vault::Error::Damaged { path, reason } if path == file => Error::new(
+            ErrorCode::InvalidRequest,
+            format!("`{}` is no whole backup of a vault", file.display()),
+        )
+        .detail(reason)
+        .hint("name what `fleetseal vault backup` wrote, or another copy of it"),
+        other => other.into(),
     }
 }
 

@@ -76,7 +76,7 @@ impl App {
         let _: RolloutDetail = session.client.post(path::ROLLOUTS, &rollout).await?;
 
         let key = self.content_key(&vault, &planned.target)?;
-        let mut rest = planned.devices.as_slice();
+        let (mut rest, mut taken) = (planned.devices.as_slice(), 0);
         for (phase, (size, not_before)) in
             (0_u32..).zip(planned.plan.policy.phases.iter().zip(&planned.plan.not_before))
         {
@@ -86,7 +86,13 @@ impl App {
             let times = self.times(*not_before, request.ticket_life, planned.target.targets_expire)?;
             let install = Some((planned.target.clone(), Arc::clone(&key)));
             let order = Order { rollout: id, phase, component, install, times, deputy: None };
-            self.issue(&vault, order, members).await?;
+            taken += self.issue(&vault, order, members).await?;
+        }
+        if taken == 0 {
+            let _: RolloutDetail = session.client.post(&path::step(id), &RolloutStep::Abort).await?;
+            return Err(Error::new(ErrorCode::Conflict, "no device of the plan can take part any more")
+                .detail("another rollout took them, or they were revoked, while this one was signed")
+                .hint("look at `fleetseal rollout list`, then plan it anew"));
         }
         session.client.post(&path::step(id), &RolloutStep::Start).await
     }

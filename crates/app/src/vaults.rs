@@ -13,7 +13,7 @@ use crate::{
     },
     dto::{BackupVault, CreateVault, MemberCard, Nothing, Passphrase, TestRestore, VaultKey, VaultStatus},
     signer::Ecdsa,
-    slots::{params, row},
+    slots::{no_backup, params, row},
     tokens::Key,
 };
 
@@ -95,7 +95,8 @@ impl Handle<VaultTestRestore> for App {
         let (workspace, now) = (self.workspace().clone(), self.now());
         blocking(move || {
             let key = Key::new(&workspace, request.passphrase, request.with, &vault.slots())?;
-            vault.test_restore(Path::new(&request.file), &key.opener(), now)?;
+            let file = Path::new(&request.file);
+            vault.test_restore(file, &key.opener(), now).map_err(|error| no_backup(file, error))?;
             Ok(status(&vault))
         })
         .await

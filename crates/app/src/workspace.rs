@@ -129,19 +129,41 @@ pub fn default_workspace() -> Result<PathBuf, Error> {
         })
 }
 
-/// Reads a JSON file that somebody handed over.
+/// Reads a JSON file of one's own.
 ///
 /// # Errors
 /// It cannot be read, or is not what it should be.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::file("read", path, &source))?;
-    serde_json::from_slice(&bytes).map_err(|source| {
-        Error::because(
-            ErrorCode::InvalidRequest,
-            format!("`{}` is not what it should be", path.display()),
-            source,
-        )
+    read_as(path, "what it should be")
+}
+
+/// Reads a JSON file that somebody handed over: `what` says what it should be, such as "a member's card".
+///
+/// # Errors
+/// It cannot be read, or is something else.
+pub fn read_as<T: DeserializeOwned>(path: &Path, what: &str) -> Result<T, Error> {
+    serde_json::from_slice(&read_bytes(path)?).map_err(|source| {
+        let why = if source.is_data() { "it is JSON that says something else" } else { "it is no JSON" };
+        Error::new(ErrorCode::InvalidRequest, format!("`{}` is not {what}", path.display()))
+            .detail(format!("{why}, at line {}, column {}", source.line(), source.column()))
+            .hint("name another file, or have this one handed over anew")
     })
+}
+
+/// Reads a file that somebody handed over.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|source| Error::file("read", path, &source))
+}
+
+/// Reads a file that somebody handed over as text.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::file("read", path, &source))
 }
 
 /// Writes a JSON file to hand over.

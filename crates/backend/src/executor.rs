@@ -126,7 +126,7 @@ impl Server {
     }
 
     async fn pause(&self, rollout: RolloutId, cause: PauseCause, now: UnixTime) -> Answer<()> {
-        let reason = describe(&cause);
+        let reason = cause.to_string();
         // The alarm first: a crash between the two must not leave a rollout that stands still unnoticed.
         self.alarm(AlarmKind::RolloutPaused, None, format!("{rollout}: {reason}")).await?;
         let step = RolloutStep::Pause(Pause::Rule(cause));
@@ -152,15 +152,4 @@ fn may_retry(observed: &Observed) -> bool {
     let retried =
         |state: DeploymentState| !matches!(state, DeploymentState::Rejected) && state.counts_as_failure();
     observed.phases.iter().any(|phase| phase.counts.of(retried) > 0)
-}
-
-fn describe(cause: &PauseCause) -> String {
-    match cause {
-        PauseCause::Failures { phase, failed, ended, threshold } => {
-            format!("{failed} of {ended} failed in phase {}, above {}", phase + 1, threshold.share)
-        }
-        PauseCause::SuccessOutOfReach { phase, confirmed, judged, success } => {
-            format!("{confirmed} of {judged} confirmed in phase {}, below {success}", phase + 1)
-        }
-    }
 }

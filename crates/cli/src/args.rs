@@ -11,7 +11,8 @@ use crate::{
 ///
 /// Exit codes: 0 done; 1 our fault; 2 wrong usage; 3 not allowed, locked or refused; 4 not found;
 /// 5 the state of things does not allow it; 6 bad input; 7 not trusted; 8 not reachable or busy;
-/// 9 disk full; 10 a rule was broken in the demo; 130 canceled.
+/// 9 disk full; 10 a rule was broken in the demo; 11 a rollout that was watched did not succeed everywhere;
+/// 130 canceled.
 #[derive(Debug, Parser)]
 #[command(name = "fleetseal", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Args {

@@ -7,7 +7,7 @@ use app::{
 use clap::Args;
 use serde::Serialize;
 
-use crate::{Session, output::Output};
+use crate::{Session, ending::ending, output::Output};
 
 /// A simulated board for the bench: MCUboot's slots, trial, roll back and recovery, on a pseudo terminal
 /// or a TCP port. Says where it is, and ends with Ctrl-C.
@@ -125,16 +125,7 @@ pub(crate) async fn run<'a>(
     let board = plan.start()?;
     let listening = Listening { port: board.address(), serial: &plan.serial, device };
     output.result(&listening, || format!("{} is at {}", listening.serial, listening.port));
-    let timer = async {
-        match options.seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = timer => {}
-    }
+    ending(options.seconds).await;
     let running = board.running();
     let confirmed = running.as_ref().is_some_and(|(_, confirmed)| *confirmed);
     let ended = Ended { running: running.map(|(version, _)| version), confirmed };

@@ -99,14 +99,22 @@ pub(crate) fn describe(drafted: &DraftedChange) -> String {
 
 fn edit(verb: Verb) -> Result<(Edit, &'static str), Error> {
     Ok(match verb {
-        Verb::RotateKeys { card } => (Edit::Rotate { card: app::read_json(&card)? }, "a member has new keys"),
+        Verb::RotateKeys { card } => (
+            Edit::Rotate {
+                card: app::read_as(&card, "a card of a member, as `fleetseal vault card` writes it")?,
+            },
+            "a member has new keys",
+        ),
         Verb::Unlist { key } => (Edit::Unlist { key }, "a key is trusted no more"),
         Verb::Scope { key, models, until } => {
             (Edit::Scope { key, models, not_after: until }, "a key has another scope")
         }
-        Verb::AddKeyHolder { card } => {
-            (Edit::AddKeyHolder { card: app::read_json(&card)? }, "a member becomes a key holder")
-        }
+        Verb::AddKeyHolder { card } => (
+            Edit::AddKeyHolder {
+                card: app::read_as(&card, "a card of a member, as `fleetseal vault card` writes it")?,
+            },
+            "a member becomes a key holder",
+        ),
         Verb::RemoveKey { key } => (Edit::RemoveKey { key }, "a key signs no more"),
         Verb::RemoveKeys { holder } => (Edit::RemovePerson { holder }, "a person's keys are trusted no more"),
         Verb::Threshold { role, number } => {
@@ -117,14 +125,12 @@ fn edit(verb: Verb) -> Result<(Edit, &'static str), Error> {
             (Edit::Threshold { role, threshold: number }, "another threshold")
         }
         Verb::OnlineKeys { backend } => {
-            let BackendIdentity { snapshot, timestamp, link, .. } = app::read_json(&backend)?;
+            let BackendIdentity { snapshot, timestamp, link, .. } =
+                app::read_as(&backend, "what `fleetseal serve --renew-keys` writes")?;
             (Edit::Online { snapshot, timestamp, link }, "the backend has new keys")
         }
         Verb::ListRoot { certificate } => {
-            let der = std::fs::read(&certificate).map_err(|source| {
-                Error::new(app::ErrorCode::NotFound, format!("could not read `{}`", certificate.display()))
-                    .detail(source.to_string())
-            })?;
+            let der = app::read_bytes(&certificate)?;
             (Edit::ListRoot { certificate: Base64(der) }, "another X.509 root")
         }
         Verb::RenewRoot => (Edit::Renew { role: SignedBy::Root }, "the root metadata lives on"),

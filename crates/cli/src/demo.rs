@@ -8,13 +8,13 @@ use std::{
 
 use app::{
     Error,
-    demo::{Options as Story, Report, Rule, Scene, run as play},
+    demo::{LEAST_DEVICES, Options as Story, Report, Rule, Scene, run as play},
     model::{DeploymentState, planner::Counts},
 };
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::Output;
+use crate::output::{Output, of};
 
 /// Exit code when a rule was broken, or a device is not where it should be.
 const BROKEN: u8 = 10;
@@ -22,7 +22,7 @@ const BROKEN: u8 = 10;
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How many simulated devices there are, at least 12; three processes come on top
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = devices)]
     devices: usize,
     /// What is rolled out [default: the agent's own program]
     #[arg(long, value_name = "FILE")]
@@ -33,6 +33,14 @@ pub(crate) struct Options {
     /// The agent's program [default: beside this one]
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
+}
+
+fn devices(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= LEAST_DEVICES => Ok(number),
+        Ok(_) => Err(format!("the story has a part for {LEAST_DEVICES} devices: take so many or more")),
+        Err(_) => Err(format!("`{text}` is no number of devices")),
+    }
 }
 
 pub(crate) async fn run(output: &Output, options: Options) -> Result<ExitCode, Error> {
@@ -166,9 +174,9 @@ fn states(counts: &Counts, output: &Output) -> String {
 
 fn describe(report: &Report, output: &Output) -> String {
     let mut text = format!(
-        "\n{} simulated devices and {} processes: {}\nlinks: {} issued, {} consumed, {} expired, {} reissued, {} revoked\n\n",
-        report.simulated_devices,
-        report.agent_processes,
+        "\n{} and {}: {}\nlinks: {} issued, {} consumed, {} expired, {} reissued, {} revoked\n\n",
+        of(report.simulated_devices as u64, "simulated device"),
+        of(report.agent_processes as u64, "agent"),
         states(&report.deployments, output),
         report.links.issued,
         report.links.consumed,

@@ -14,7 +14,11 @@ use app::{
 };
 use clap::Subcommand;
 
-use crate::{Session, output::table, parse};
+use crate::{
+    Session,
+    output::{of, table},
+    parse,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -107,7 +111,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                     vec![
                         row.token.serial.to_string(),
                         row.token.model.to_string(),
-                        format!("{:?}", row.state),
+                        format!("{:?}", row.state).to_lowercase(),
                     ]
                 }));
                 table(&rows)
@@ -116,6 +120,15 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Approve { watch, until_proven } => {
             session.unlock().await?;
             let mut all = ApprovedEnrolments::default();
+            if watch {
+                let until = match until_proven {
+                    Some(n) => {
+                        format!("this ends by itself after {} that proved its keys", of(n as u64, "device"))
+                    }
+                    None => "end with Ctrl-C".to_owned(),
+                };
+                output.note(&format!("waiting for devices that enrol; {until}"));
+            }
             loop {
                 let now = app.run::<DeviceApprove>(ApproveEnrolments {}).await?;
                 for line in describe(&now) {
@@ -175,13 +188,13 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let detail = app.run::<DeviceShow>(DeviceName { device }).await?;
             output.result(&detail, || {
                 format!(
-                    "{}\nserial {}, {} revision {}, {:?}, {:?}\nenrolled {} at station {}, keys {}\nkey {}",
+                    "{}\nserial {}, {} revision {}, {}, {}\nenrolled {} at station {}, keys {}\nkey {}",
                     detail.row.id,
                     detail.row.serial,
                     detail.row.model,
                     detail.row.hardware_revision,
-                    detail.row.state,
-                    detail.row.connectivity,
+                    format!("{:?}", detail.row.state).to_lowercase(),
+                    format!("{:?}", detail.row.connectivity).to_lowercase(),
                     detail.enrolled_at,
                     detail.station,
                     if detail.proof.is_some() { "proven" } else { "not proven" },

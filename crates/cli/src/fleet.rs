@@ -16,7 +16,10 @@ use app::{
 };
 use clap::Subcommand;
 
-use crate::{Session, change, output::table};
+use crate::{
+    Session, change,
+    output::{of, table, words},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -200,7 +203,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         }
         Verb::AddPerson { card, roles, models, until, key_holder, invitation } => {
             session.unlock().await?;
-            let card = app::read_json(&card)?;
+            let card = app::read_as(&card, "a card of a member, as `fleetseal vault card` writes it")?;
             let invitation = invitation.display().to_string();
             let request = AddPerson { card, roles, models, not_after: until, key_holder, invitation };
             let added = app.run::<FleetAddPerson>(request).await?;
@@ -223,7 +226,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         }
         Verb::RenewPerson { card, invitation } => {
             session.unlock().await?;
-            let card = app::read_json(&card)?;
+            let card = app::read_as(&card, "a card of a member, as `fleetseal vault card` writes it")?;
             let request = RenewPerson { card, invitation: invitation.display().to_string() };
             let person = app.run::<FleetRenewPerson>(request).await?;
             output.result(&person, || format!("{} joins again with the invitation", person.name));
@@ -306,7 +309,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                         row.number.to_string(),
                         row.at.to_string(),
                         seen.to_owned(),
-                        format!("{:?}", row.kind),
+                        words(&format!("{:?}", row.kind)),
                         device,
                         row.detail.clone(),
                     ]
@@ -322,8 +325,11 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let done = app.run::<FleetRecoverBackend>(commit).await?;
             output.result(&done, || {
                 format!(
-                    "recovered: {} links and {} tokens dropped, {} devices and {} people revoked again",
-                    done.links, done.tokens, done.devices, done.people
+                    "recovered: {} and {} dropped, {} and {} revoked again",
+                    of(done.links, "link"),
+                    of(done.tokens, "token"),
+                    of(done.devices, "device"),
+                    of(done.people, "member"),
                 )
             });
         }
@@ -361,7 +367,8 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// What to do about a release whose content key is in wrong hands.
 pub(crate) fn exposed(release: &ExposedRelease) -> String {
-    let again = format!("seal {} again: `fleetseal release seal {} FILE`", release.version, release.release);
+    let again =
+        format!("seal {} again: `fleetseal release seal {} FILE --again`", release.version, release.release);
     let rollouts: Vec<_> = release.rollouts.iter().map(ToString::to_string).collect();
     if rollouts.is_empty() {
         return again;

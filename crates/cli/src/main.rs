@@ -8,6 +8,7 @@ mod change;
 mod demo;
 mod desk;
 mod device;
+mod ending;
 mod fleet;
 mod link;
 mod model;
@@ -57,7 +58,7 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
         Area::Model(verb) => model::run(&open()?, verb).await,
         Area::Release(verb) => release::run(&open()?, verb).await,
         Area::Request(verb) => request::run(&open()?, verb).await,
-        Area::Rollout(verb) => rollout::run(&open()?, verb).await,
+        Area::Rollout(verb) => return rollout::run(&open()?, verb).await,
         Area::Audit(verb) => audit::run(&open()?, verb).await,
         Area::Link(verb) => link::run(&open()?, verb).await,
         Area::Serve(verb) => serve::run(output, verb).await,
@@ -69,7 +70,9 @@ async fn run(args: Args, output: &Output) -> Result<ExitCode, Error> {
             sim::Options { what: None, fleet } => sim::run(&open()?, fleet).await,
         },
         Area::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "fleetseal", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "fleetseal", &mut script);
+            output.text(&String::from_utf8_lossy(&script));
             Ok(())
         }
     }?;

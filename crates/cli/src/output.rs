@@ -1,12 +1,12 @@
-//! What a person or a script reads. The only place that prints.
-#![expect(clippy::print_stderr, reason = "this is the command line's voice")]
+//! What a person or a script reads. The only place that prints. What cannot be written is dropped: a reader
+//! that went away, such as `head`, is no error of ours.
 
 use std::{
     io::{IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
-use app::{Error, ErrorCode, dto::Preview};
+use app::{Error, ErrorCode, dto::Preview, next_step};
 use serde::Serialize;
 
 /// Writes results to stdout and everything else to stderr.
@@ -28,19 +28,22 @@ impl Output {
 
     /// A result: as JSON, or in words.
     pub(crate) fn result<T: Serialize>(&self, value: &T, words: impl FnOnce() -> String) {
-        let text = if self.json {
+        self.text(&if self.json {
             serde_json::to_string_pretty(value).expect("a response is made of maps with text keys")
         } else {
             words()
-        };
-        // A reader that went away, such as `head`, is no error of ours.
+        });
+    }
+
+    /// A result that is text as it is.
+    pub(crate) fn text(&self, text: &str) {
         drop(writeln!(std::io::stdout(), "{}", text.trim_end()));
     }
 
     /// A line for a person who watches; a script does not see it.
     pub(crate) fn note(&self, text: &str) {
         if !self.json {
-            eprintln!("{text}");
+            say(text);
         }
     }
 
@@ -48,30 +51,31 @@ impl Output {
         if self.json {
             return;
         }
-        eprintln!("{}", preview.summary);
+        say(&preview.summary);
         for effect in &preview.effects {
-            eprintln!("  {:>8}  {}", effect.count, effect.effect);
+            say(&format!("  {:>8}  {}", effect.count, effect.effect));
         }
     }
 
     /// Says what went wrong, why and what next, and gives the exit code for it.
     pub(crate) fn failure(&self, error: &Error) -> ExitCode {
-        let body = error.body();
+        let mut body = error.body().clone();
+        body.hint.get_or_insert_with(|| next_step(error.code()).to_owned());
         if self.json {
-            eprintln!("{}", serde_json::to_string(body).unwrap_or_else(|_| body.message.clone()));
+            say(&serde_json::to_string(&body).unwrap_or_else(|_| body.message.clone()));
         } else {
-            eprintln!("{}: {} ({})", self.paint("31;1", "error"), body.message, body.code);
+            say(&format!("{}: {} ({})", self.paint("31;1", "error"), body.message, body.code));
             if let Some(detail) = &body.detail {
-                eprintln!("  why:  {detail}");
+                say(&format!("  why:  {detail}"));
             }
             for field in &body.fields {
-                eprintln!("        {}: {}", field.field, field.message);
+                say(&format!("        {}: {}", field.field, field.message));
             }
             if let Some(hint) = &body.hint {
-                eprintln!("  next: {hint}");
+                say(&format!("  next: {hint}"));
             }
             if !body.trace_id.is_empty() {
-                eprintln!("  trace: {}", body.trace_id);
+                say(&format!("  trace: {}", body.trace_id));
             }
         }
         ExitCode::from(exit_code(error.code()))
@@ -81,6 +85,11 @@ impl Output {
     pub(crate) fn paint(&self, sgr: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{sgr}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// A line on stderr.
+fn say(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Columns of text, the widest cell of each deciding its width. The first row is the heading.
@@ -100,6 +109,27 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// So many things, as people say it: "1 device", "2 devices", "3 entries".
+pub(crate) fn of(count: impl Into<u64>, noun: &str) -> String {
+    match (count.into(), noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {noun}s"),
+    }
+}
+
+/// A name of code in words: "RolloutPaused" is "rollout paused".
+pub(crate) fn words(name: &str) -> String {
+    let mut words = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }
 
 /// Bytes as people read them.

@@ -8,18 +8,22 @@ use app::{
     },
     dto::{
         Check, Commit, Outcome, PageRequest, ProposeArtifact, ProposeRelease, ReleaseDetail, ReleaseName,
-        ReviewRelease, SealRelease,
+        ReviewRelease, SealRelease, WithdrawRelease,
     },
     model::{
         Component, HardwareRevision, InstallerName, ModelName, ReleaseId, RequestId, Seconds,
         SecurityCounter, Version,
     },
-    protocol::operator::Verdict,
-    read_json,
+    protocol::operator::{Purpose, Verdict},
+    read_as,
 };
 use clap::Subcommand;
 
-use crate::{Session, output::table, request};
+use crate::{
+    Session,
+    output::{of, table},
+    request,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -130,16 +134,22 @@ pub(crate) enum Verb {
         release: ReleaseId,
         /// The file that was proposed
         file: PathBuf,
+        /// Though it is sealed: under a fresh content key, because devices with the key of before were stolen
+        #[arg(long)]
+        again: bool,
     },
     /// Publish a signed release. Nothing installs it before a rollout starts
     Publish {
         /// Its id
         release: ReleaseId,
     },
-    /// Take a release back: no device installs it any more
+    /// Take a release back: no device installs it any more. Key holders then sign the withdrawal
     Withdraw {
         /// Its id
         release: ReleaseId,
+        /// Why, for those who sign the withdrawal and for the audit trail
+        #[arg(long)]
+        reason: String,
     },
 }
 
@@ -163,7 +173,10 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             check,
         } => {
             let mut request = match (from, file, model, version) {
-                (Some(from), ..) => read_json::<ProposeRelease>(&from)?,
+                (Some(from), ..) => read_as::<ProposeRelease>(
+                    &from,
+                    "a list of a release's files (`release propose --help`)",
+                )?,
                 (None, Some(file), Some(model), Some(version)) => {
                     let artifact = ProposeArtifact {
                         file: file.display().to_string(),
@@ -253,11 +266,18 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             request::export(session, asked_for(session, release).await?, out).await?;
         }
         Verb::AddSignature(signature) => request::add_signature(session, signature).await?,
-        Verb::Seal { release, file } => {
+        Verb::Seal { release, file, again } => {
             session.unlock().await?;
-            let request = SealRelease { release, file: file.display().to_string() };
+            let before = app.run::<ReleaseShow>(ReleaseName { release }).await?.sealed.len();
+            let request = SealRelease { release, file: file.display().to_string(), again };
             let release = app.run::<ReleaseSeal>(request).await?;
             output.result(&release, || describe(&release));
+            if release.sealed.len() == before {
+                output.note(
+                    "it was sealed already, to the members of today: nothing was uploaded. Where a device with \
+                     its key was stolen, repeat it with --again",
+                );
+            }
         }
         Verb::Publish { release } => {
             let request = ReleaseName { release };
@@ -266,13 +286,27 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let release = app.run::<ReleasePublish>(Commit { request, token: preview.token }).await?;
             output.result(&release, || format!("{} is published", release.row.version));
         }
-        Verb::Withdraw { release } => {
-            session.unlock().await?;
-            let request = ReleaseName { release };
-            let preview = app.run::<ReleaseWithdrawPreview>(request).await?;
+        Verb::Withdraw { release, reason } => {
+            let preview = app.run::<ReleaseWithdrawPreview>(ReleaseName { release }).await?;
             session.confirm(&preview)?;
+            let request = WithdrawRelease { release, reason };
             let release = app.run::<ReleaseWithdraw>(Commit { request, token: preview.token }).await?;
             output.result(&release, || format!("{} is {}", release.row.version, release.row.state.as_str()));
+            match &release.request {
+                Some(request)
+                    if matches!(request.purpose, Purpose::Withdrawal { .. })
+                        && release.row.signatures < release.row.threshold =>
+                {
+                    output.note(&format!(
+                        "no rollout offers it any more; devices learn of it once {} sign: \
+                     `fleetseal release sign {}`, or `fleetseal request list` ({})",
+                        of(release.row.threshold, "key holder"),
+                        release.row.id,
+                        request.id,
+                    ));
+                }
+                _ => {}
+            }
         }
     }
     Ok(())
@@ -316,7 +350,11 @@ fn describe(release: &ReleaseDetail) -> String {
         text.push_str(&format!("  signed by {} at {}\n", signature.by, signature.at));
     }
     for review in &release.reviews {
-        text.push_str(&format!("  {:?} by {}: {}\n", review.verdict, review.by, review.comment));
+        let verdict = match review.verdict {
+            Verdict::Approve => "approved",
+            Verdict::RequestChanges => "changes asked for",
+        };
+        text.push_str(&format!("  {verdict} by {}: {}\n", review.by, review.comment));
     }
     for sealed in &release.sealed {
         text.push_str(&format!("  sealed as {}, {} bytes\n", sealed.id, sealed.ciphertext_bytes));

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use app::{
     Error,
@@ -13,14 +13,14 @@ use app::{
     },
     model::{
         DeploymentState, DeviceId, FailureThreshold, MaintenanceWindow, Percent, RateLimit, ReleaseId,
-        RolloutId, Seconds, TargetName, UnixTime,
+        RolloutId, RolloutState, Seconds, TargetName, UnixTime,
     },
 };
 use clap::{Args, Subcommand};
 
 use crate::{
     Session,
-    output::{bytes, table},
+    output::{bytes, of, table},
     parse,
 };
 
@@ -37,7 +37,7 @@ pub(crate) enum Verb {
         /// Its id
         rollout: RolloutId,
     },
-    /// Watch a rollout until it has ended
+    /// Watch a rollout until it has ended. Ends with 11 if it was aborted, or not every device succeeded
     Watch {
         /// Its id
         rollout: RolloutId,
@@ -137,22 +137,31 @@ pub(crate) struct Plan {
     start_at: Option<UnixTime>,
 }
 
-pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> {
+/// Exit code of `watch` when a rollout was aborted, or a device did not end with the new software.
+const NOT_ALL: u8 = 11;
+
+pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<ExitCode, Error> {
     let Session { app, output, .. } = session;
     let detail = match verb {
         Verb::Plan(plan) => {
+            let asked = plan.phases.len();
             let plan = app.run::<RolloutPreview>(request(plan)).await?;
-            output.result(&plan, || describe_plan(&plan));
-            return Ok(());
+            output.result(&plan, || describe_plan(&plan, asked));
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Start(plan) => {
             let request = request(plan);
             session.unlock().await?;
             let plan = app.run::<RolloutPreview>(request.clone()).await?;
-            output.note(&describe_plan(&plan));
+            output.note(&describe_plan(&plan, request.phases.len()));
             session.confirm(&Preview {
                 type_to_confirm: None,
-                summary: format!("install {} {} on {} devices", plan.component, plan.version, plan.devices),
+                summary: format!(
+                    "install {} {} on {}",
+                    plan.component,
+                    plan.version,
+                    of(plan.devices, "device")
+                ),
                 effects: vec![Effect { effect: "tickets are signed".into(), count: plan.devices.into() }],
                 token: String::new(),
             })?;
@@ -175,10 +184,19 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 }));
                 table(&rows)
             });
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Show { rollout } => app.run::<RolloutShow>(RolloutName { rollout }).await?,
-        Verb::Watch { rollout } => watch(session, rollout).await?,
+        Verb::Watch { rollout } => {
+            let detail = watch(session, rollout).await?;
+            output.result(&detail, || describe(&detail));
+            let all = detail.row.counts.of(|state| state != DeploymentState::Succeeded) == 0;
+            if all && detail.row.state != RolloutState::Aborted {
+                return Ok(ExitCode::SUCCESS);
+            }
+            output.note(&format!("why, device by device: `fleetseal rollout deployments {rollout}`"));
+            return Ok(ExitCode::from(NOT_ALL));
+        }
         Verb::Deployments { rollout, state, after } => {
             let page = PageRequest { after, limit: None };
             let page = app
@@ -199,7 +217,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 }));
                 table(&rows)
             });
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Pause { rollout } => app.run::<RolloutPause>(RolloutName { rollout }).await?,
         Verb::Resume { rollout } => app.run::<RolloutResume>(RolloutName { rollout }).await?,
@@ -211,7 +229,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             session.unlock().await?;
             let renewed = app.run::<RolloutRenew>(RolloutName { rollout }).await?;
             output.result(&renewed, || signed("signed anew", &renewed));
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Add { rollout, devices } => {
             session.unlock().await?;
@@ -220,13 +238,13 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             session.confirm(&preview)?;
             let added = app.run::<RolloutAdd>(Commit { request, token: preview.token }).await?;
             output.result(&added, || signed("signed", &added));
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Hold { rollout } => {
             session.unlock().await?;
             let held = app.run::<RolloutHold>(RolloutName { rollout }).await?;
             output.result(&held, || signed("signed, which hold", &held));
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Verb::Abort { rollout } => {
             let request = RolloutName { rollout };
@@ -236,16 +254,16 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         }
     };
     output.result(&detail, || describe(&detail));
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// How many tickets were signed, and for how many devices none.
 fn signed(how: &str, RenewedTickets { tickets, left_out }: &RenewedTickets) -> String {
-    let plural = if *tickets == 1 { "" } else { "s" };
+    let tickets = of(*tickets, "ticket");
     match left_out {
-        0 => format!("{tickets} ticket{plural} {how}"),
+        0 => format!("{tickets} {how}"),
         _ => format!(
-            "{tickets} ticket{plural} {how}; none for {left_out} of the devices: nothing signed before speaks for \
+            "{tickets} {how}; none for {left_out} of the devices: nothing signed before speaks for \
              them, or they are revoked"
         ),
     }
@@ -288,14 +306,15 @@ fn progress(detail: &RolloutDetail) -> String {
     let states = DeploymentState::ALL.into_iter().filter(|state| detail.row.counts.get(*state) > 0);
     let states: Vec<_> =
         states.map(|state| format!("{} {}", detail.row.counts.get(state), state.as_str())).collect();
-    format!("{}  {}: {}", detail.server_time, detail.row.state.as_str(), states.join(", "))
+    let by_itself = match &detail.pause_cause {
+        Some(cause) if detail.row.state == RolloutState::Paused => format!(" by itself ({cause})"),
+        _ => String::new(),
+    };
+    format!("{}  {}{by_itself}: {}", detail.server_time, detail.row.state.as_str(), states.join(", "))
 }
 
 fn describe(detail: &RolloutDetail) -> String {
-    let mut text = format!("{}\n{}\n{}\n", detail.row.id, detail.row.target, progress(detail));
-    if let Some(cause) = &detail.pause_cause {
-        text.push_str(&format!("paused by itself: {cause:?}\n"));
-    }
+    let text = format!("{}\n{}\n{}\n", detail.row.id, detail.row.target, progress(detail));
     let mut rows =
         vec![["phase", "devices", "succeeded", "failed", "opened", "not before"].map(str::to_owned).to_vec()];
     rows.extend(detail.phases.iter().enumerate().map(|(index, phase)| {
@@ -311,31 +330,35 @@ fn describe(detail: &RolloutDetail) -> String {
     text + &table(&rows)
 }
 
-fn describe_plan(plan: &RolloutPlan) -> String {
+fn describe_plan(plan: &RolloutPlan, asked: usize) -> String {
     let mut text = format!(
-        "{} {} for {} devices ({}), {} to fetch\n",
+        "{} {} for {} ({}), {} to fetch\n",
         plan.component,
         plan.version,
-        plan.devices,
+        of(plan.devices, "device"),
         plan.target,
         bytes(plan.traffic_bytes),
     );
     for (index, (phase, at)) in plan.policy.phases.iter().zip(&plan.not_before).enumerate() {
         text.push_str(&format!(
-            "  phase {}: {} devices from {at}, next at {} success\n",
+            "  phase {}: {} from {at}, next at {} success\n",
             index + 1,
-            phase.devices,
+            of(phase.devices, "device"),
             phase.success,
         ));
+    }
+    let phases = plan.policy.phases.len();
+    if phases < asked {
+        text.push_str(&format!("  phase {} and later do not come about: no device is left\n", phases + 1));
     }
     for exclusion in &plan.excluded {
         let why = match &exclusion.first {
             Some(first) => {
                 format!("must install {} first: `fleetseal rollout start {}`", first.version, first.release)
             }
-            None => format!("{:?}", exclusion.reason),
+            None => exclusion.reason.words().to_owned(),
         };
-        text.push_str(&format!("  left out: {} {why}\n", exclusion.count));
+        text.push_str(&format!("  left out: {}, {why}\n", of(exclusion.count, "device")));
     }
     text
 }

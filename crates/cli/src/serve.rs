@@ -1,4 +1,7 @@
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use app::{Error, ErrorCode, ServerConfig, Shutdown, adopt_fleet, init_backend, renew_backend_keys, serve};
 use clap::{Args, ValueEnum};
@@ -45,6 +48,7 @@ enum Log {
 pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> {
     let config = config(&options)?;
     if let Some(file) = &options.init {
+        require_new(file)?;
         let identity = init_backend(&config)?;
         app::write_json(file, &identity)?;
         output.result(&identity, || format!("the backend's public keys are in {}", file.display()));
@@ -52,6 +56,7 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
         return Ok(());
     }
     if let Some(file) = &options.renew_keys {
+        require_new(file)?;
         let identity = renew_backend_keys(&config)?;
         app::write_json(file, &identity)?;
         output.result(&identity, || format!("the new public keys are in {}", file.display()));
@@ -63,21 +68,26 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
     if let Some(founding) = &options.adopt {
         adopt_fleet(&config, founding).await?;
     }
-    output.note(&format!("serving {} on {}; end with Ctrl-C", config.origin, config.bind));
     let shutdown = Shutdown::new();
     tokio::spawn(end_on_signal(shutdown.clone()));
-    serve(&config, shutdown).await
+    let ready = || output.note(&format!("serving {} on {}; end with Ctrl-C", config.origin, config.bind));
+    serve(&config, shutdown, ready).await
+}
+
+/// What goes to whoever founds the fleet is not written over something else.
+fn require_new(file: &Path) -> Result<(), Error> {
+    if !file.exists() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::Conflict, format!("`{}` exists already", file.display()))
+        .hint("name a file that is not there yet; nothing is overwritten, and no key was made"))
 }
 
 /// The file, then the flags over it.
 fn config(options: &Options) -> Result<ServerConfig, Error> {
     let mut table = match &options.config {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|source| {
-                Error::new(ErrorCode::NotFound, format!("could not read `{}`", path.display()))
-                    .detail(source.to_string())
-            })?;
-            text.parse::<toml::Table>().map_err(|source| invalid(source.message()))?
+            app::read_text(path)?.parse::<toml::Table>().map_err(|source| invalid(source.message()))?
         }
         None => toml::Table::new(),
     };
@@ -105,6 +115,8 @@ fn start_log(log: Log) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(out)
+        // Where nobody reads the log, it goes nowhere.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&out()));
     match log {
         Log::Text => builder.init(),

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use app::{
     Error, FaultMix, Shutdown, Simulation,
     model::{Component, HardwareRevision, InstallerName, ModelName, Version},
 };
 use clap::{Args, Subcommand};
 
-use crate::{Session, board, output::bytes};
+use crate::{Session, board, ending::ending, output::bytes};
 
 /// Simulated devices against the backend of this workspace, over real TLS with certificates of their own.
 /// Ends with Ctrl-C and reports what was measured.
@@ -82,16 +84,7 @@ pub(crate) async fn run(session: &Session<'_>, options: Devices) -> Result<(), E
     let ender = shutdown.clone();
     let seconds = options.seconds;
     tokio::spawn(async move {
-        let timer = async {
-            match seconds {
-                Some(seconds) => tokio::time::sleep(std::time::Duration::from_secs(seconds)).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = timer => {}
-        }
+        ending(seconds).await;
         ender.cancel();
     });
     let output = session.output;
@@ -99,11 +92,11 @@ pub(crate) async fn run(session: &Session<'_>, options: Devices) -> Result<(), E
         .app
         .simulate(&simulation, shutdown, &|tally| {
             output.note(&format!(
-                "{} listening, {} check-ins, {} fetched, {:?}",
+                "{} listening, {} check-ins, {} fetched, {}",
                 tally.listening,
                 tally.check_ins,
                 bytes(tally.staged_bytes),
-                tally.reached,
+                counted(&tally.reached),
             ));
         })
         .await?;
@@ -121,9 +114,9 @@ pub(crate) async fn run(session: &Session<'_>, options: Devices) -> Result<(), E
         line("check-in", &report.check_in)
             + &line("download", &report.download)
             + &line("update", &report.update)
-            + &format!("refused by devices: {:?}\n", report.tally.refused)
-            + &format!("refused by the backend: {:?}\n", report.tally.repelled)
-            + &format!("stopped: {:?}\n", report.tally.stopped)
+            + &format!("refused by devices: {}\n", counted(&report.tally.refused))
+            + &format!("refused by the backend: {}\n", counted(&report.tally.repelled))
+            + &format!("stopped: {}\n", counted(&report.tally.stopped))
     });
     if report.tally.let_through.is_empty() {
         Ok(())
@@ -131,4 +124,13 @@ pub(crate) async fn run(session: &Session<'_>, options: Devices) -> Result<(), E
         let what = report.tally.let_through.keys().cloned().collect::<Vec<_>>().join(", ");
         Err(Error::new(app::ErrorCode::Internal, "the backend let an attack through").detail(what))
     }
+}
+
+/// Counts by name, as people read them.
+fn counted(counts: &BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    let each = counts.iter().map(|(name, count)| format!("{count} {}", name.replace('_', " ")));
+    each.collect::<Vec<_>>().join(", ")
 }

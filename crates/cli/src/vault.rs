@@ -21,7 +21,7 @@ use clap::Subcommand;
 use crate::{
     Session,
     output::table,
-    passphrase::{ask, ask_new},
+    passphrase::{ask, ask_new, confirm, has_terminal},
 };
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +57,9 @@ pub(crate) enum Verb {
     Restore {
         /// The backup, or `vault/keys.cbor.GENERATION` of the workspace
         file: PathBuf,
+        /// Put it in the place of a vault that is there and works, without asking
+        #[arg(long)]
+        replace: bool,
     },
     /// Put a new passphrase in the place of the old one
     Passphrase {
@@ -117,9 +120,10 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let status = app.run::<VaultTestRestore>(request).await?;
             output.result(&status, || "the backup opens and holds every key".to_owned());
         }
-        Verb::Restore { file } => {
+        Verb::Restore { file, replace } => {
+            let replace = replace || may_replace(session).await?;
             let Passphrase { passphrase, with } = session.opening("Passphrase of the backup").await?;
-            let request = RestoreVault { file: file.display().to_string(), passphrase, with };
+            let request = RestoreVault { file: file.display().to_string(), passphrase, with, replace };
             let status = app.run::<VaultRestore>(request).await?;
             output.result(&status, || describe(&status));
             output.note(
@@ -155,6 +159,20 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Token(verb) => return token::run(session, verb).await,
     }
     Ok(())
+}
+
+/// Whether a person at a terminal agrees that the vault which is there goes.
+async fn may_replace(session: &Session<'_>) -> Result<bool, Error> {
+    if !has_terminal() {
+        return Ok(false);
+    }
+    let Ok(status) = session.app.run::<VaultShow>(Nothing {}).await else { return Ok(false) };
+    session.output.note(&describe(&status));
+    session.output.note("this vault is there and works; what was changed since the backup would be gone");
+    if confirm("Put the backup in its place?") {
+        return Ok(true);
+    }
+    Err(Error::new(app::ErrorCode::Canceled, "nothing was done"))
 }
 
 fn describe(status: &VaultStatus) -> String {

@@ -3,6 +3,8 @@
 //! A pure function. The executor observes, asks, and carries out each [`Action`]; carrying one out
 //! twice, or after a crash, does nothing twice, because the next observation already shows it.
 
+use std::fmt;
+
 use crate::{DeploymentState, FailureThreshold, Gate, Percent, Policy, RolloutState, UnixTime};
 
 /// How many deployments stand in each state. On the wire it is a map that leaves out the zeros.
@@ -90,6 +92,19 @@ pub enum PauseCause {
         /// The share that it takes.
         success: Percent,
     },
+}
+
+impl fmt::Display for PauseCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failures { phase, failed, ended, threshold } => {
+                write!(f, "{failed} of {ended} failed in phase {}, above {}", phase + 1, threshold.share)
+            }
+            Self::SuccessOutOfReach { phase, confirmed, judged, success } => {
+                write!(f, "{confirmed} of {judged} confirmed in phase {}, below {success}", phase + 1)
+            }
+        }
+    }
 }
 
 impl Counts {

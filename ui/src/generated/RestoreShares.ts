@@ -18,6 +18,10 @@ new: Secret,
  */
 file?: string, 
 /**
+ * Puts that backup in the place of a vault that is there and works.
+ */
+replace?: boolean, 
+/**
  * Spends less time on the passphrase. For training.
  */
 light: boolean, };

@@ -17,4 +17,8 @@ passphrase: Secret,
 /**
  * What that opens it with.
  */
-with?: Opening, };
+with?: Opening, 
+/**
+ * Puts it in the place of a vault that is there and works.
+ */
+replace?: boolean, };

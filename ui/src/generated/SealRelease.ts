@@ -2,7 +2,8 @@
 import type { ReleaseId } from "./ReleaseId";
 
 /**
- * Encrypts a release's artifact once and uploads the ciphertext.
+ * Encrypts a release's artifact once and uploads the ciphertext. What is sealed to the members of today
+ * already stays as it is.
  */
 export type SealRelease = { 
 /**
@@ -12,4 +13,8 @@ release: ReleaseId,
 /**
  * The file, which must be what was signed.
  */
-file: string, };
+file: string, 
+/**
+ * Seal it anew under a fresh content key, though it is sealed: the key of before is in wrong hands.
+ */
+again?: boolean, };

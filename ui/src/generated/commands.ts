@@ -119,6 +119,7 @@ import type { VerifiedAudit } from "./VerifiedAudit";
 import type { VisitReport } from "./VisitReport";
 import type { Way } from "./Way";
 import type { Why } from "./Why";
+import type { WithdrawRelease } from "./WithdrawRelease";
 import type { WorkspaceName } from "./WorkspaceName";
 import type { WorkspaceRow } from "./WorkspaceRow";
 
@@ -207,7 +208,7 @@ export interface Commands {
   "release.publish_preview": { request: ReleaseName; response: Preview };
   "release.publish": { request: Commit<ReleaseName>; response: ReleaseDetail };
   "release.withdraw_preview": { request: ReleaseName; response: Preview };
-  "release.withdraw": { request: Commit<ReleaseName>; response: ReleaseDetail };
+  "release.withdraw": { request: Commit<WithdrawRelease>; response: ReleaseDetail };
   "request.list": { request: Nothing; response: Page<SignatureRequest> };
   "request.show": { request: RequestName; response: Statement };
   "request.sign": { request: SignRequest; response: SignatureRequest };

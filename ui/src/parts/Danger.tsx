@@ -13,21 +13,24 @@ interface Props {
   /** Names the act and its object: "Abort HX-220 2.4.1". */
   act: string;
   preview: () => Promise<Preview>;
-  commit: (token: string, words: string) => Promise<unknown>;
+  commit: (token: string, words: string, why: string) => Promise<unknown>;
   close: () => void;
   /** Asks for words before it commits: a reason, or the version typed once more. */
   ask?: { label: string; mustBe?: string };
+  /** Asks for a reason besides, by this label. */
+  why?: string;
   /** Not a danger but a step of weight: publishing. */
   calm?: boolean;
   children?: ReactNode;
 }
 
 /** A dangerous act: first what it would do, in counts; then, and only if the world has not moved, the act. */
-export function Danger({ open, title, act, preview, commit, close, ask, calm, children }: Props) {
+export function Danger({ open, title, act, preview, commit, close, ask, why, calm, children }: Props) {
   const { t } = useTranslation();
   const [seen, setSeen] = useState<Preview>();
   const [error, setError] = useState<CallError>();
   const [words, setWords] = useState("");
+  const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const safe = useRef<HTMLButtonElement>(null);
   const look = useRef(preview);
@@ -42,6 +45,7 @@ export function Danger({ open, title, act, preview, commit, close, ask, calm, ch
   useEffect(() => {
     if (open) {
       setWords("");
+      setReason("");
       load();
     }
   }, [open]);
@@ -50,7 +54,7 @@ export function Danger({ open, title, act, preview, commit, close, ask, calm, ch
     if (!seen) return;
     setBusy(true);
     try {
-      await commit(seen.token, words);
+      await commit(seen.token, words, reason);
       close();
     } catch (refusal) {
       setError(refusal as CallError);
@@ -58,7 +62,8 @@ export function Danger({ open, title, act, preview, commit, close, ask, calm, ch
       setBusy(false);
     }
   };
-  const ready = !!seen && !busy && (!ask || (ask.mustBe ? words === ask.mustBe : words.trim() !== ""));
+  const said = !ask || (ask.mustBe ? words === ask.mustBe : words.trim() !== "");
+  const ready = !!seen && !busy && said && (!why || reason.trim() !== "");
 
   return (
     <Modal
@@ -89,6 +94,12 @@ export function Danger({ open, title, act, preview, commit, close, ask, calm, ch
           )}
           {children}
         </>
+      )}
+      {why && (
+        <label className="ask">
+          <span className="s12 t2">{why}</span>
+          <input className="field lg" value={reason} onChange={(event) => setReason(event.target.value)} />
+        </label>
       )}
       {ask && (
         <label className="ask">

@@ -172,10 +172,11 @@ export function Release() {
         title={t("release.withdrawtitle", { name })}
         act={t("release.withdrawact", { version: row.version })}
         ask={{ label: t("release.typeversion", { version: row.version }), mustBe: row.version }}
+        why={t("act.reason")}
         preview={() => platform().call("release.withdraw_preview", { release: id })}
-        commit={(token) =>
+        commit={(token, _, reason) =>
           platform()
-            .call("release.withdraw", { request: { release: id }, token })
+            .call("release.withdraw", { request: { release: id, reason }, token })
             .then(() => answer.refetch())
         }
       />

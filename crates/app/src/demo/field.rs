@@ -45,7 +45,7 @@ pub(crate) const GAMMA: usize = 8;
 pub(crate) const CLONED: usize = 9;
 pub(crate) const GARBLED: usize = 10;
 pub(crate) const DELTA: usize = 11;
-const PARTS: usize = 12;
+pub(crate) const PARTS: usize = 12;
 
 pub(crate) struct Field {
     pub(crate) devices: Vec<Arc<SimDevice>>,

@@ -170,7 +170,7 @@ impl Stage {
             &[ErrorCode::ThresholdNotMet, ErrorCode::Conflict, ErrorCode::PreconditionFailed],
         );
         self.bob.sign_release(name).await?;
-        let seal = SealRelease { release: name.release, file: file.display().to_string() };
+        let seal = SealRelease { release: name.release, file: file.display().to_string(), again: false };
         let sealed = self.alice.run::<ReleaseSeal>(seal).await?;
         let bytes: u64 = sealed.sealed.iter().map(|sealed| sealed.ciphertext_bytes).sum();
         line(format!(

@@ -117,6 +117,15 @@ pub struct ReleaseName {
     pub release: ReleaseId,
 }
 
+/// Takes a release back.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct WithdrawRelease {
+    /// Which.
+    pub release: ReleaseId,
+    /// Why, for those who sign the withdrawal and for the audit trail.
+    pub reason: String,
+}
+
 /// A verdict on a release.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct ReviewRelease {
@@ -134,11 +143,16 @@ pub struct ReviewRelease {
     pub comment: String,
 }
 
-/// Encrypts a release's artifact once and uploads the ciphertext.
+/// Encrypts a release's artifact once and uploads the ciphertext. What is sealed to the members of today
+/// already stays as it is.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct SealRelease {
     /// Which.
     pub release: ReleaseId,
     /// The file, which must be what was signed.
     pub file: String,
+    /// Seal it anew under a fresh content key, though it is sealed: the key of before is in wrong hands.
+    #[serde(default)]
+    #[ts(optional, as = "Option<bool>")]
+    pub again: bool,
 }

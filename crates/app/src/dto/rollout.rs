@@ -139,6 +139,22 @@ pub enum ExclusionReason {
     BeyondPhases,
 }
 
+impl ExclusionReason {
+    /// Why, said of devices: "3: run this version or a later one".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Incompatible => "of another hardware revision than the release is for",
+            Self::UpToDate => "run this version or a later one",
+            Self::MustPassFirst => "must install a release in between first",
+            Self::NotActive => "revoked, or marked as cloned or lost",
+            Self::Untrusted => "whose certificate does not verify here, whatever the backend says",
+            Self::NotProven => "have not proven that they hold both of their keys",
+            Self::InOtherRollout => "in another rollout of this component, which has not ended",
+            Self::BeyondPhases => "in none of the phases",
+        }
+    }
+}
+
 /// One rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct RolloutName {

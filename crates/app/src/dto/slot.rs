@@ -134,6 +134,10 @@ pub struct RestoreVault {
     #[serde(default)]
     #[ts(optional, as = "Option<Opening>")]
     pub with: Opening,
+    /// Puts it in the place of a vault that is there and works.
+    #[serde(default)]
+    #[ts(optional, as = "Option<bool>")]
+    pub replace: bool,
 }
 
 /// Makes recovery shares and writes each to a file.
@@ -166,6 +170,10 @@ pub struct RestoreShares {
     #[serde(default)]
     #[ts(optional)]
     pub file: Option<String>,
+    /// Puts that backup in the place of a vault that is there and works.
+    #[serde(default)]
+    #[ts(optional, as = "Option<bool>")]
+    pub replace: bool,
     /// Spends less time on the passphrase. For training.
     #[serde(default)]
     pub light: bool,

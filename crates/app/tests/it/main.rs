@@ -5,3 +5,4 @@
 mod founding;
 mod office;
 mod publication;
+mod releases;

@@ -196,6 +196,14 @@ async fn a_withdrawn_release_is_offered_no_more_and_leaves_the_metadata_by_its_t
     assert_eq!((detail.row.state, detail.row.signatures), (ReleaseState::Withdrawn, 0));
     assert_eq!(detail.targets, request.targets, "this is what key holders sign now");
     reaches(&running, &mut admin, rollout, RolloutState::Paused).await;
+    let audit: Page<AuditRow> = admin.get(path::AUDIT).await.ok();
+    for (action, subject, reason) in [
+        ("withdraw_release", released.id.to_string(), "it burns"),
+        ("step_rollout", rollout.to_string(), "pause: the release was withdrawn"),
+    ] {
+        let named = |row: &AuditRow| row.action == action && row.subject == subject && row.reason == reason;
+        assert!(audit.rows.iter().any(named), "{action} of {subject} because of `{reason}`: {audit:?}");
+    }
     let resume = admin.post(&path::step(rollout), &RolloutStep::Resume).await;
     assert_eq!(resume.code(), ErrorCode::PreconditionFailed);
     assert_eq!(running.targets(&mut admin).await.targets.len(), 2, "not before it is signed");

@@ -1,6 +1,6 @@
 //! `vault shares`: recovery shares, any k of n of which open the vault.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use app::{
     Error, ErrorCode,
@@ -41,6 +41,9 @@ pub(crate) enum Verb {
         /// A backup to bring back; without it, the vault in the workspace
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
+        /// Put that backup in the place of a vault that is there and works, without asking
+        #[arg(long, requires = "from")]
+        replace: bool,
         /// Read the new passphrase from this file descriptor instead of asking
         #[arg(long, value_name = "N")]
         new_passphrase_fd: Option<i32>,
@@ -79,11 +82,13 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             let slot = app.run::<VaultTestShares>(TestShares { shares: shares.read()? }).await?;
             output.result(&slot, || describe(std::slice::from_ref(&slot)));
         }
-        Verb::Restore { shares, from, new_passphrase_fd, light } => {
+        Verb::Restore { shares, from, replace, new_passphrase_fd, light } => {
             let shares = shares.read()?;
             let new = ask_new(new_passphrase_fd)?;
             let file = from.map(|file| file.display().to_string());
-            let status = app.run::<VaultRestoreShares>(RestoreShares { shares, new, file, light }).await?;
+            let replace = replace || (file.is_some() && super::may_replace(session).await?);
+            let request = RestoreShares { shares, new, file, replace, light };
+            let status = app.run::<VaultRestoreShares>(request).await?;
             output.result(&status, || super::describe(&status));
             output.note("old copies and backups still open with the old passphrase: destroy them, or have their keys replaced");
         }
@@ -95,12 +100,7 @@ impl Shares {
     fn read(&self) -> Result<Vec<Secret>, Error> {
         let mut shares = Vec::new();
         for file in &self.share {
-            let text = fs::read_to_string(file).map_err(|source| {
-                Error::new(ErrorCode::InvalidRequest, format!("`{}` could not be read", file.display()))
-                    .detail(source.to_string())
-                    .hint("name a file with the words of one share")
-            })?;
-            shares.push(Secret::from(text));
+            shares.push(Secret::from(app::read_text(file)?));
         }
         for fd in &self.share_fd {
             shares.push(read_fd(*fd)?);

@@ -85,7 +85,9 @@ async fn stop_rollouts(server: &Server, caller: &Caller, id: ReleaseId) -> Answe
         let running = server.store.rollouts(Some(RolloutState::Running), page).await?;
         for rollout in running.rows.into_iter().filter(|rollout| rollout.release == id) {
             let pause = Pause::Person { by: caller.spki, reason: "the release was withdrawn".to_owned() };
-            server.store.step_rollout(rollout.id, RolloutStep::Pause(pause), server.now()).await?;
+            let step = server.store.step_rollout(rollout.id, RolloutStep::Pause(pause), server.now());
+            let entry = Record::of(caller.spki, Operation::StepRollout, &rollout.id);
+            server.audited(entry.because("pause: the release was withdrawn"), step).await?;
             server.hint(Hint::Rollout { rollout: rollout.id });
         }
         match running.next {
