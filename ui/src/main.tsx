@@ -5,6 +5,7 @@ import "@mantine/core/styles.layer.css";
 import "@mantine/spotlight/styles.layer.css";
 import "./theme/look.css";
 import "./theme/app.css";
+import "./theme/bench.css";
 import "./theme/contrast.css";
 import "./words";
 import { createRoot } from "react-dom/client";

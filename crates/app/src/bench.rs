@@ -7,23 +7,30 @@ use ::bench::{
     doctor::{Doctor, Finding, Severity, Topic},
     smp::{Cancel, Lifecycle},
 };
+use envelope::SystemRandom;
+use model::Random as _;
+use pki::DeviceCertificate;
 use protocol::{ErrorCode, operator::Page, smp::Framing};
 
 use crate::{
     App, Error,
-    command::{BenchDoctor, BenchList, BenchShow, Handle},
+    command::{BenchDoctor, BenchList, BenchShow, DeviceList, Handle},
     dto::{
-        BenchDevice, BenchFinding, BenchInventory, BenchMode, BenchPort, BenchPorts, BenchSeverity, BenchSlot,
+        BenchDevice, BenchFinding, BenchIdentity, BenchInventory, BenchMode, BenchPort, BenchPorts,
+        BenchSeverity, BenchSlot, ListDevices,
     },
     vaults::blocking,
+    visit::prove,
 };
 
 /// What serial lines carry unless somebody says otherwise.
-const BAUD: u32 = 115_200;
+pub(crate) const BAUD: u32 = 115_200;
 /// How long a device that just booted may take to answer.
 const KNOCK: Duration = Duration::from_millis(400);
 /// How often it is asked.
 const KNOCKS: u32 = 5;
+/// How long the backend may take to show a certificate.
+const SOON: Duration = Duration::from_secs(2);
 
 impl Handle<BenchList> for App {
     async fn handle(&self, request: BenchPorts) -> Result<Page<BenchDevice>, Error> {
@@ -86,8 +93,68 @@ pub(crate) fn connect(port: &BenchPort) -> Result<(Sighting, SmpDriver), Error> 
     Ok((sighting, driver))
 }
 
+/// What a device says, and what of it is proven.
+pub(crate) struct Recognized {
+    pub(crate) inventory: BenchInventory,
+    pub(crate) identity: BenchIdentity,
+}
+
+impl App {
+    /// Asks the device at this port who it is, and lets it prove that, where its certificate is at hand: in a
+    /// kept bundle, or with the backend.
+    pub(crate) async fn recognize(&self, port: BenchPort) -> Result<Recognized, Error> {
+        let asked = port.clone();
+        let (inventory, mut driver) = blocking(move || {
+            let (sighting, mut driver) = connect(&asked)?;
+            let inventory = inventory(&asked, &sighting, &mut driver)?;
+            Ok((inventory, driver))
+        })
+        .await?;
+        let identity = match (&inventory.hardware_id, inventory.mode) {
+            (Some(serial), BenchMode::Application) => match self.certificate_of(serial).await {
+                None => BenchIdentity::Unknown,
+                Some((certificate, der)) => {
+                    let proven = blocking(move || {
+                        let mut nonce = [0; 32];
+                        SystemRandom.fill(&mut nonce);
+                        prove(&mut driver, (&certificate, &der), &nonce, &port.port)
+                    });
+                    if proven.await?.is_some() { BenchIdentity::Proven } else { BenchIdentity::NotProven }
+                }
+            },
+            (Some(_) | None, _) => BenchIdentity::NotProven,
+        };
+        Ok(Recognized { inventory, identity })
+    }
+
+    /// The certificate of the device with this number, verified up to the fleet's root.
+    async fn certificate_of(&self, serial: &str) -> Option<(DeviceCertificate, Vec<u8>)> {
+        let session = self.session().await.ok()?;
+        let der = match self.kept_certificate(serial).await {
+            Some(der) => der,
+            None => {
+                let mut list = ListDevices::default();
+                list.filter.serial_prefix = Some(serial.to_owned());
+                let asked = self.run::<DeviceList>(list);
+                let page = tokio::time::timeout(SOON, asked).await.ok()?.ok()?;
+                page.rows.into_iter().find(|row| row.serial.as_str() == serial)?.certificate.0
+            }
+        };
+        let certificate = session.verify_device(&der).ok()?;
+        (certificate.serial().as_str() == serial).then_some((certificate, der))
+    }
+}
+
 fn show(port: &BenchPort) -> Result<BenchInventory, Error> {
     let (sighting, mut driver) = connect(port)?;
+    inventory(port, &sighting, &mut driver)
+}
+
+fn inventory(
+    port: &BenchPort,
+    sighting: &Sighting,
+    driver: &mut SmpDriver,
+) -> Result<BenchInventory, Error> {
     let failed = |source| unanswered(&port.port, source);
     let inventory = driver.inventory().map_err(failed)?;
     let info = match inventory.mode {
@@ -95,7 +162,7 @@ fn show(port: &BenchPort) -> Result<BenchInventory, Error> {
         Mode::Recovery => None,
     };
     Ok(BenchInventory {
-        device: row(&sighting),
+        device: row(sighting),
         mode: match inventory.mode {
             Mode::Application => BenchMode::Application,
             Mode::Recovery => BenchMode::Recovery,
@@ -119,7 +186,7 @@ fn show(port: &BenchPort) -> Result<BenchInventory, Error> {
     })
 }
 
-fn sightings(also: &[String], baud: u32) -> Result<Vec<Sighting>, Error> {
+pub(crate) fn sightings(also: &[String], baud: u32) -> Result<Vec<Sighting>, Error> {
     let locator = SerialLocator::new(baud);
     also.iter().fold(locator, |locator, port| locator.with(port)).devices().map_err(unlisted)
 }

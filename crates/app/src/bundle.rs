@@ -1,6 +1,7 @@
 //! Offline bundles: made for chosen devices by whoever signs tickets, opened on the bench.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read, Seek as _, SeekFrom, Write as _},
     os::unix::fs::FileExt as _,
@@ -16,7 +17,7 @@ use envelope::{
     sha256,
     ticket::LIFE_IN_BUNDLE,
     trust::KeyMaterial,
-    tuf::{Role, Root, Signed, TrustedState},
+    tuf::{Role, Root, Signed, Targets, TrustedState},
 };
 use model::{PersonName, RolloutId, Seconds, UnixTime};
 use protocol::{
@@ -47,6 +48,8 @@ pub(crate) struct BundleOnDisk {
     pub(crate) small: Vec<Vec<u8>>,
     /// Where the first payload begins.
     pub(crate) payloads_at: u64,
+    /// Whose signatures stand under its metadata, and how many it takes; once it was opened.
+    pub(crate) signed_by: (Vec<PersonName>, u32),
 }
 
 impl Handle<BenchBundle> for App {
@@ -58,8 +61,8 @@ impl Handle<BenchBundle> for App {
 impl Handle<BenchOpen> for App {
     async fn handle(&self, request: BundleFile) -> Result<BundleSummary, Error> {
         let session = self.session().await?;
-        let (_, opened) = self.open_bundle(Path::new(&request.file), &session)?;
-        summary(&opened, &session)
+        let (bundle, opened) = self.open_bundle(Path::new(&request.file), &session)?;
+        summary(&bundle, &opened, &session)
     }
 }
 
@@ -165,8 +168,8 @@ impl App {
         out.persist(&request.file).map_err(|error| unwritten(error.error))?;
 
         // What others will be handed is opened as they will open it.
-        let (_, opened) = self.open_bundle(Path::new(&request.file), &session)?;
-        summary(&opened, &session)
+        let (bundle, opened) = self.open_bundle(Path::new(&request.file), &session)?;
+        summary(&bundle, &opened, &session)
     }
 
     /// Opens a bundle up to its payloads, by what this workspace trusts; from then on it trusts what the
@@ -176,7 +179,7 @@ impl App {
         path: &Path,
         session: &Session,
     ) -> Result<(BundleOnDisk, Opened), Error> {
-        let bundle = BundleOnDisk::read(path)?;
+        let mut bundle = BundleOnDisk::read(path)?;
         let mut state = match self.trusted_state()? {
             Some(state) => state,
             None => TrustedState::bootstrap(&session.membership.root).map_err(untrusted)?,
@@ -189,6 +192,7 @@ impl App {
             self.keep_state(&state)?;
         }
         self.keep_revoked(&bundle, &opened)?;
+        bundle.signed_by = signatures(&bundle, &opened, &state)?;
         Ok((bundle, opened))
     }
 
@@ -239,7 +243,7 @@ impl BundleOnDisk {
             small.push(read_part(&mut file, part.length).map_err(unread)?);
         }
         let payloads_at = begins + small.iter().map(|part| part.len() as u64).sum::<u64>();
-        Ok(Self { file, index, small, payloads_at })
+        Ok(Self { file, index, small, payloads_at, signed_by: (Vec::new(), 0) })
     }
 
     /// Pass one: all of a ticket's payload, checked segment by segment, opened, and hashed against the
@@ -373,8 +377,29 @@ fn bench_of(keys: &Verified<TrustKeys>, holder: &PersonName, now: UnixTime) -> R
         })
 }
 
+/// The key holders who signed the metadata in a bundle whose threshold was verified, and that threshold.
+fn signatures(
+    bundle: &BundleOnDisk,
+    opened: &Opened,
+    state: &TrustedState,
+) -> Result<(Vec<PersonName>, u32), Error> {
+    let root = state.root().signed();
+    let role = root.role(Role::Targets);
+    let mut parts = opened.index.small().zip(&bundle.small);
+    let raw = parts.find(|(part, _)| part.kind == PartKind::Targets).map(|(_, raw)| raw.as_slice());
+    let targets: Signed<Targets> = Signed::parse(raw.unwrap_or_default()).map_err(untrusted)?;
+    let signed = targets.signatures().iter().map(|signature| &signature.keyid);
+    let holders: BTreeSet<&PersonName> =
+        signed.filter(|id| role.keyids.contains(id)).filter_map(|id| root.holder(id)).collect();
+    Ok((holders.into_iter().cloned().collect(), role.threshold))
+}
+
 /// What stands in an opened bundle, for people.
-pub(crate) fn summary(opened: &Opened, session: &Session) -> Result<BundleSummary, Error> {
+pub(crate) fn summary(
+    bundle: &BundleOnDisk,
+    opened: &Opened,
+    session: &Session,
+) -> Result<BundleSummary, Error> {
     let mut devices = Vec::with_capacity(opened.devices.len());
     for entry in &opened.devices {
         let certificate = session.verify_device(&entry.certificate)?;
@@ -395,6 +420,9 @@ pub(crate) fn summary(opened: &Opened, session: &Session) -> Result<BundleSummar
         expires: opened.index.expires,
         targets_expire: opened.basis.targets().targets_expire(),
         revoked_at: opened.revoked.as_ref().map(|list| list.issued_at),
+        signed_by: bundle.signed_by.0.clone(),
+        threshold: bundle.signed_by.1,
+        made_by: opened.made_by.clone(),
         payload_bytes: opened.index.payloads().map(|part| part.length).sum(),
         devices,
     })

@@ -260,7 +260,13 @@ table! { App:
     BenchDoctor "bench.doctor" Access::Local, BenchPorts => Page<BenchFinding>;
     BenchBundle "bench.bundle" OPERATE, MakeBundle => BundleSummary, Consent;
     BenchOpen "bench.open" Access::Local, BundleFile => BundleSummary;
-    BenchUpdate "bench.update" Access::Local, UpdateDevice => VisitReport, Consent;
+    BenchUpdate "bench.update" Access::Local, UpdateDevices => VisitList, Consent;
+    BenchStop "bench.stop" Access::Local, PortName => Done;
+    BenchBundles "bench.bundles" Access::Local, Nothing => BundleLibrary;
+    BenchKeep "bench.keep" Access::Local, BundleFile => BundleRow;
+    BenchDrop "bench.drop" Access::Local, BundleFile => Done;
+    BenchReports "bench.reports" Access::Local, Nothing => Page<VisitReport>;
+    BenchReport "bench.report" Access::Local, WriteReport => Done;
     BenchReceipts "bench.receipts" Access::Local, Nothing => ReceiptQueue;
     BenchSync "bench.sync" Access::Member, Nothing => ReceiptQueue;
 }

@@ -22,7 +22,7 @@ pub use rules::{Rule, RuleReport};
 use crate::Error;
 use field::Field;
 pub(crate) use rules::Rules;
-pub(crate) use stage::{MODEL, Stage};
+pub(crate) use stage::{MODEL, Stage, member};
 
 /// What every vault of a demo opens with. Training only, so it is no secret.
 pub const PASSPHRASE: &str = "fjord lantern cobalt thimble";

@@ -16,7 +16,9 @@ use crate::{
     Error,
     client::Client,
     command::Access,
+    library::Library,
     pages::Hints,
+    visits::Lines,
     workspace::{Membership, Workspace},
 };
 
@@ -32,6 +34,10 @@ pub struct App {
     pub(crate) heads: tokio::sync::Mutex<()>,
     /// Held while trusted metadata are refreshed and kept: two at once would write one file over the other.
     pub(crate) refreshing: tokio::sync::Mutex<()>,
+    /// Lines to devices on the bench that are in use.
+    pub(crate) lines: Arc<Lines>,
+    /// What was read of the bundles that are kept.
+    pub(crate) library: Library,
 }
 
 /// The fleet that the workspace belongs to, and the way to its backend.
@@ -62,6 +68,8 @@ impl App {
             session: tokio::sync::Mutex::new(None),
             heads: tokio::sync::Mutex::new(()),
             refreshing: tokio::sync::Mutex::new(()),
+            lines: Arc::default(),
+            library: Library::default(),
         })
     }
 

@@ -3,6 +3,8 @@
 //! window that was.
 
 mod backend;
+mod bench;
+mod boards;
 mod ceremony;
 mod event;
 mod job;
@@ -76,6 +78,7 @@ pub struct Host {
     training: tokio::sync::Mutex<Option<Training>>,
     ceremonies: Ceremonies,
     jobs: Jobs,
+    bench: bench::Bench,
     again: Arc<Notify>,
     stop: Shutdown,
     /// Held for as long as this program runs: one at a time.
@@ -129,6 +132,7 @@ impl Host {
             training: tokio::sync::Mutex::new(None),
             ceremonies: Ceremonies::default(),
             jobs,
+            bench: bench::Bench::default(),
             again: Arc::new(Notify::new()),
             stop: Shutdown::new(),
             _lock: lock,

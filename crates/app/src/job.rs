@@ -5,14 +5,28 @@ use std::sync::Arc;
 use model::JobId;
 use protocol::ErrorCode;
 
-use crate::{Error, Shutdown};
+use crate::{
+    Error, Shutdown,
+    dto::{VisitLive, VisitRow},
+};
 
 tokio::task_local! {
     static WATCHED: Watched;
 }
 
-/// Told how far work has come: what is done, so many of so many.
-pub(crate) type Watch = Arc<dyn Fn(&'static str, u64, u64) + Send + Sync>;
+/// What long work tells.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// How far it has come: what is done, so many of so many.
+    Step(&'static str, u64, u64),
+    /// A visit on the bench went on.
+    Visit(VisitLive),
+    /// A visit on the bench at this place ended.
+    Visited(String, VisitRow),
+}
+
+/// Told what work tells.
+pub(crate) type Watch = Arc<dyn Fn(News) + Send + Sync>;
 
 #[derive(Clone)]
 struct Watched {
@@ -46,6 +60,13 @@ pub(crate) fn step(what: &'static str, done: u64, total: u64) -> Result<(), Erro
     if watched.cancel.is_cancelled() {
         return Err(Error::new(ErrorCode::Canceled, "the job was canceled").detail(format!("at {what}")));
     }
-    (watched.watch)(what, done, total);
+    (watched.watch)(News::Step(what, done, total));
     Ok(())
+}
+
+/// Tells more than a step. Outside a job, nobody hears.
+pub(crate) fn tell(news: News) {
+    if let Ok(watched) = WATCHED.try_with(Clone::clone) {
+        (watched.watch)(news);
+    }
 }

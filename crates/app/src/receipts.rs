@@ -6,7 +6,7 @@ use std::{
 };
 
 use envelope::sha256;
-use model::UnixTime;
+use model::{Digest, UnixTime};
 use protocol::{
     ErrorCode,
     operator::{HandInReceipt, path},
@@ -15,8 +15,8 @@ use protocol::{
 use crate::{
     App, Error,
     command::{BenchReceipts, BenchSync, Handle},
-    dto::{Nothing, ReceiptQueue},
-    workspace::replace,
+    dto::{Nothing, ReceiptQueue, ReceiptState},
+    workspace::{make_folder, replace},
 };
 
 impl Handle<BenchReceipts> for App {
@@ -73,7 +73,23 @@ impl App {
 
 /// Keeps a signed receipt below the bench's `folder` until it is home.
 pub(crate) fn queue(folder: &Path, signed: &[u8], ended_at: UnixTime) -> Result<(), Error> {
-    let folder = folder.join("receipts");
-    fs::create_dir_all(&folder).map_err(|source| Error::file("make the folder", &folder, &source))?;
-    replace(&folder.join(format!("{}-{}.cbor", ended_at.as_secs(), sha256(signed))), signed)
+    let file = file(folder, &sha256(signed), ended_at);
+    make_folder(&folder.join("receipts"))?;
+    replace(&file, signed)
+}
+
+/// Where the receipt of this name is by now.
+pub(crate) fn whereabouts(folder: &Path, id: &Digest, ended_at: UnixTime) -> ReceiptState {
+    let file = file(folder, id, ended_at);
+    if file.exists() {
+        ReceiptState::Queued
+    } else if file.with_extension("refused").exists() {
+        ReceiptState::Refused
+    } else {
+        ReceiptState::HandedIn
+    }
+}
+
+fn file(folder: &Path, id: &Digest, ended_at: UnixTime) -> PathBuf {
+    folder.join("receipts").join(format!("{}-{id}.cbor", ended_at.as_secs()))
 }

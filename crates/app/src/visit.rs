@@ -4,14 +4,14 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use ::bench::{
     Driver as _, Locator as _, Mode, Place, SmpDriver, Visit,
-    smp::Cancel,
+    smp::{Cancel, Progress},
     visit::{Failure, FileJournal, Interrupted, Notice, Record, Step},
 };
 use envelope::{
@@ -27,15 +27,13 @@ use protocol::ErrorCode;
 use vault::{KeyRole, Vault};
 
 use crate::{
-    App, Error,
+    Error,
     bench::{connect, find, framing, unanswered},
     bundle::BundleOnDisk,
-    command::{BenchUpdate, Handle},
     desk::Session,
-    dto::{BenchPort, ReceiptState, UpdateDevice, VisitReport},
-    job::step,
+    dto::{BenchPort, ReceiptState, VisitReport, VisitStep},
     receipts::queue,
-    vaults::blocking,
+    reports::keep,
     workspace::{read_json, replace},
 };
 
@@ -48,14 +46,29 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Remembered = BTreeMap<Component, ComponentState>;
 
 /// All that a visit needs, on a thread of its own.
-struct Bench {
-    folder: PathBuf,
-    vault: Vault,
-    session: Arc<Session>,
-    identity: P256Key,
-    now: UnixTime,
-    line: BenchPort,
-    cancel: Cancel,
+pub(crate) struct Bench {
+    pub(crate) folder: PathBuf,
+    pub(crate) vault: Vault,
+    pub(crate) session: Arc<Session>,
+    pub(crate) identity: P256Key,
+    pub(crate) now: UnixTime,
+    pub(crate) line: BenchPort,
+    pub(crate) cancel: Cancel,
+}
+
+/// What a visit tells while it runs.
+#[derive(Clone, Debug)]
+pub(crate) enum Told {
+    /// Whom it brings which version.
+    Guest(Serial, Version),
+    /// It does this now.
+    Step(VisitStep),
+    /// What is sent overwrites what runs, or does not.
+    Overwrites(bool),
+    /// The transfer is so far.
+    Progress(Progress),
+    /// The device is not there.
+    Waiting,
 }
 
 /// The device on the table and what the bundle has for it.
@@ -71,66 +84,22 @@ struct Guest<'a> {
     proven: bool,
 }
 
-impl Handle<BenchUpdate> for App {
-    async fn handle(&self, request: UpdateDevice) -> Result<VisitReport, Error> {
-        let session = self.session().await?;
-        let (bundle, opened) = self.open_bundle(Path::new(&request.bundle), &session)?;
-        let bench = Bench {
-            folder: self.workspace().file("bench"),
-            vault: self.unlocked()?,
-            identity: self.workspace().identity()?,
-            session,
-            now: self.now(),
-            line: request.line,
-            cancel: Cancel::new(),
-        };
-        let own = fs::read(self.workspace().file("revoked.cbor")).ok();
-        let (cancel, clock) = (bench.cancel.clone(), self.clock());
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let work = tokio::spawn(blocking(move || {
-            bench.visit(
-                &bundle,
-                &opened,
-                own.as_deref(),
-                request.serial.as_ref(),
-                &*clock,
-                &|what, done, of| {
-                    // Nobody may be watching any more.
-                    tell.send((what, done, of)).ok();
-                },
-            )
-        }));
-        while let Some((what, done, of)) = told.recv().await {
-            if step(what, done, of).is_err() {
-                cancel.cancel();
-            }
-        }
-        let ended = work.await;
-        let mut report =
-            ended.map_err(|source| Error::internal("the visit stopped unexpectedly", source))??;
-        // At once, if the backend is within reach; otherwise at the next sync.
-        if self.hand_in_receipts().await.is_ok_and(|queue| queue.waiting == 0) {
-            report.receipt = ReceiptState::HandedIn;
-        }
-        Ok(report)
-    }
-}
-
 impl Bench {
-    fn visit(
+    /// Brings the device at the line to run what the bundle has for it.
+    pub(crate) fn visit(
         &self,
         bundle: &BundleOnDisk,
         opened: &Opened,
         own_revoked: Option<&[u8]>,
         serial: Option<&Serial>,
         clock: &dyn tls::Clock,
-        tell: &dyn Fn(&'static str, u64, u64),
+        tell: &dyn Fn(Told),
     ) -> Result<VisitReport, Error> {
         let guest = self.welcome(opened, own_revoked, serial)?;
         let (install, mut remembered) = self.decide(opened, &guest)?;
-        tell("verify", 0, 1);
+        let target = &install.installation().target;
+        tell(Told::Guest(guest.certificate.serial().clone(), target.version.clone()));
         let image = bundle.image(opened, &install)?;
-        tell("verify", 1, 1);
 
         let failed = |source: std::io::Error| Error::file("keep the record in", &self.folder, &source);
         let mut journal = FileJournal::new(&self.folder.join("visits")).map_err(failed)?;
@@ -170,13 +139,13 @@ impl Bench {
         let (mut locator, _) = find(&self.line)?;
         let done = visit
             .run(record, &mut locator, &mut journal, &mut |notice| match notice {
-                Notice::Step(at) => tell(word(at), 0, 1),
-                Notice::Progress(progress) => tell("transfer", progress.done_bytes, progress.total_bytes),
-                Notice::Waiting => tell("waiting for the device", 0, 1),
+                Notice::Step(at) => tell(Told::Step(seen(at))),
+                Notice::Overwrites(running) => tell(Told::Overwrites(running)),
+                Notice::Progress(progress) => tell(Told::Progress(progress)),
+                Notice::Waiting => tell(Told::Waiting),
             })
             .map_err(|source| interrupted(&self.line.port, source))?;
 
-        let target = &install.installation().target;
         let failure = if let Step::Failed(failure) = done.step { Some(failure) } else { None };
         let mut receipt = Receipt {
             fleet: self.session.membership.fleet,
@@ -203,7 +172,8 @@ impl Bench {
                 Err(error) if error.code() == ErrorCode::Untrusted => return Err(error),
                 countersigned => countersigned.is_ok(),
             };
-        queue(&self.folder, &receipt.sign(&self.identity)?, receipt.ended_at)?;
+        let signed = receipt.sign(&self.identity)?;
+        queue(&self.folder, &signed, receipt.ended_at)?;
         if failure.is_none()
             && let Some(kept) = remembered.get_mut(&component)
         {
@@ -212,19 +182,37 @@ impl Bench {
             kept.spent = true;
             self.write(&guest, &remembered)?;
         }
-        Ok(VisitReport {
-            device: guest.entry.label.device,
+        let certificate = pki::PersonCertificate::parse(&self.session.membership.certificate)?;
+        let report = VisitReport {
+            id: sha256(&signed),
+            fleet: receipt.fleet,
+            device: receipt.device,
             serial: guest.certificate.serial().clone(),
+            model: target.model.clone(),
+            component,
+            place: guest.place.to_string(),
             passed: failure.is_none(),
             code: receipt.code,
             why: failure.map(|failure| failure.to_string()),
             before: receipt.before,
             version: receipt.version,
+            artifact: receipt.artifact,
+            security_counter: receipt.security_counter,
+            ticket: receipt.ticket,
+            rollout: receipt.rollout,
             mode: receipt.mode.as_str().to_owned(),
             identity_proven: countersigned,
             transfers: done.transfers,
+            technician: receipt.technician,
+            bench: receipt.bench,
+            began_at: receipt.began_at,
+            ended_at: receipt.ended_at,
+            signed_by: certificate.certificate().key().spki_digest(),
+            signed_receipt: signed.into(),
             receipt: ReceiptState::Queued,
-        })
+        };
+        keep(&self.folder, &report)?;
+        Ok(report)
     }
 
     /// Who is on the table: the one that the bundle names, not revoked, and proven to be it.
@@ -308,7 +296,8 @@ impl Bench {
         if inventory.mode == Mode::Application {
             let mut nonce = [0; 32];
             SystemRandom.fill(&mut nonce);
-            guest.proven = prove(&mut driver, &guest, &nonce, &self.line.port)?.is_some();
+            let known = (&guest.certificate, entry.certificate.as_slice());
+            guest.proven = prove(&mut driver, known, &nonce, &self.line.port)?.is_some();
         }
         if !guest.proven && entry.label.identity.is_some() {
             return Err(Error::new(
@@ -391,7 +380,8 @@ impl Bench {
             there.filter(|sighting| sighting.place == guest.place).map(|sighting| sighting.port).next();
         let line = BenchPort { port: port.unwrap_or_else(|| self.line.port.clone()), ..self.line.clone() };
         let (_, mut driver) = connect(&line)?;
-        receipt.proof = prove(&mut driver, guest, &receipt.challenge()?, &line.port)?;
+        let known = (&guest.certificate, guest.entry.certificate.as_slice());
+        receipt.proof = prove(&mut driver, known, &receipt.challenge()?, &line.port)?;
         match receipt.proof {
             Some(_) => Ok(()),
             None => Err(Error::new(ErrorCode::Refused, "the device does not sign any more")),
@@ -437,13 +427,13 @@ impl Bench {
     }
 }
 
-/// The device's signature, verified; none where it cannot sign.
+/// The device's signature, verified by its certificate, read and as it is; none where it cannot sign.
 ///
 /// # Errors
 /// It is another key's than its certificate's, or the line is gone.
-fn prove(
+pub(crate) fn prove(
     driver: &mut SmpDriver,
-    guest: &Guest<'_>,
+    (certificate, der): (&DeviceCertificate, &[u8]),
     nonce: &[u8; 32],
     port: &str,
 ) -> Result<Option<[u8; 64]>, Error> {
@@ -452,12 +442,11 @@ fn prove(
         Err(error) if error.is_refusal() => return Ok(None),
         Err(error) => return Err(unanswered(port, error)),
     };
-    let serial = guest.certificate.serial();
-    let key = PublicKey::P256(*guest.certificate.certificate().key().sec1());
-    let certificate = sha256(&guest.entry.certificate);
+    let serial = certificate.serial();
+    let key = PublicKey::P256(*certificate.certificate().key().sec1());
     let verified = <[u8; 64]>::try_from(proof)
         .ok()
-        .filter(|proof| receipt::verify_proof(proof, nonce, &certificate, serial, &key).is_ok());
+        .filter(|proof| receipt::verify_proof(proof, nonce, &sha256(der), serial, &key).is_ok());
     verified.map(Some).ok_or_else(|| {
         Error::new(ErrorCode::Untrusted, format!("the device on the table is not {serial}"))
             .detail("it signed with another key than the one in its certificate")
@@ -466,7 +455,7 @@ fn prove(
 }
 
 /// MCUboot writes the build number as a fourth number.
-fn version_of(text: &str) -> Option<Version> {
+pub(crate) fn version_of(text: &str) -> Option<Version> {
     let mut dots = text.match_indices('.').map(|(at, _)| at);
     match dots.nth(2) {
         Some(at) => format!("{}+{}", &text[..at], &text[at + 1..]).parse().ok(),
@@ -500,15 +489,12 @@ fn interrupted(port: &str, source: Interrupted) -> Error {
     Error::because(code, format!("the visit at `{port}` stopped"), source).hint(hint)
 }
 
-const fn word(step: Step) -> &'static str {
+const fn seen(step: Step) -> VisitStep {
     match step {
-        Step::Identifying => "identify",
-        Step::Transferring => "transfer",
-        Step::Activating => "activate",
-        Step::Rebooting => "test boot",
-        Step::Confirming => "confirm",
-        Step::Passed => "passed",
-        Step::Failed(_) => "failed",
+        Step::Identifying => VisitStep::Verify,
+        Step::Transferring => VisitStep::Upload,
+        Step::Activating | Step::Rebooting => VisitStep::TrialBoot,
+        Step::Confirming | Step::Passed | Step::Failed(_) => VisitStep::Confirm,
     }
 }
 

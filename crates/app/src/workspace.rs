@@ -191,6 +191,13 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 
+/// A folder that is there from now on, made for its owner alone.
+pub(crate) fn make_folder(path: &Path) -> Result<PathBuf, Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| Error::file("make the folder", path, &source))?;
+    Ok(path.to_owned())
+}
+
 /// Puts `bytes` in the place of a file: all of it or nothing, also when the power fails.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source: std::io::Error| Error::file("write", path, &source);

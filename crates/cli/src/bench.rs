@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        BenchBundle, BenchDoctor, BenchList, BenchOpen, BenchReceipts, BenchShow, BenchSync, BenchUpdate,
+        BenchBundle, BenchDoctor, BenchList, BenchOpen, BenchReceipts, BenchReport, BenchReports, BenchShow,
+        BenchSync, BenchUpdate,
     },
     dto::{
         BenchPort, BenchPorts, BenchSeverity, BundleFile, BundleSummary, MakeBundle, Nothing, ReceiptQueue,
-        ReceiptState, UpdateDevice, VisitReport,
+        ReceiptState, UpdateDevice, UpdateDevices, VisitReport, VisitRow, WriteReport,
     },
-    model::{DeviceId, PersonName, ReleaseId, Seconds, Serial, TargetName},
+    model::{DeviceId, Digest, PersonName, ReleaseId, Seconds, Serial, TargetName},
 };
 use clap::{Args, Subcommand};
 
@@ -31,16 +32,37 @@ pub(crate) enum Verb {
         #[command(flatten)]
         line: Line,
     },
-    /// Bring a device to run what a bundle has for it, confirmed; also without a network
+    /// Bring devices to run what a bundle has for them, confirmed; up to 16 at once, also without a network
     Update {
-        #[command(flatten)]
-        line: Line,
+        /// The devices' ports: /dev/ttyACM0, or tcp:host:port
+        #[arg(required_unless_present = "all", value_name = "PORT")]
+        ports: Vec<String>,
+        /// Every device that is plugged in, and those at the ports that are named
+        #[arg(long)]
+        all: bool,
+        /// Bits a second
+        #[arg(long, default_value_t = 115_200)]
+        baud: u32,
+        /// Messages come as they are, without the console's framing
+        #[arg(long)]
+        raw: bool,
         /// The offline bundle
         #[arg(long, value_name = "FILE")]
         bundle: PathBuf,
-        /// Its serial number, where it does not say it itself
-        #[arg(long)]
+        /// Its serial number, where the one device does not say it itself
+        #[arg(long, conflicts_with = "all")]
         serial: Option<Serial>,
+    },
+    /// What was done at this bench, the newest first
+    Reports,
+    /// Write a service report: a PDF if the file is called so, JSON otherwise
+    Report {
+        /// Its id, as `reports` shows it; the newest if left out
+        #[arg(long)]
+        id: Option<Digest>,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Make an offline bundle of a release for these devices
     Bundle {
@@ -153,17 +175,73 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 )
             });
         }
-        Verb::Update { line, bundle, serial } => {
+        Verb::Update { mut ports, all, baud, raw, bundle, serial } => {
+            if all {
+                let page = app.run::<BenchList>(BenchPorts { ports: ports.clone() }).await?;
+                ports = page.rows.into_iter().map(|device| device.port).collect();
+            }
+            if serial.is_some() && ports.len() > 1 {
+                return Err(Error::new(app::ErrorCode::InvalidRequest, "a serial number is one device's")
+                    .hint("update that device alone"));
+            }
             session.unlock().await?;
-            let request = UpdateDevice { line: line.into(), bundle: bundle.display().to_string(), serial };
-            let report = app.run::<BenchUpdate>(request).await?;
-            output.result(&report, || visit(session, &report));
-            if !report.passed {
-                let why = report.why.unwrap_or_default();
-                return Err(Error::new(app::ErrorCode::PreconditionFailed, "the device did not pass")
-                    .detail(why)
+            let bundle = bundle.display().to_string();
+            let devices = ports.into_iter().map(|port| UpdateDevice {
+                line: BenchPort { port, baud: Some(baud), raw },
+                bundle: bundle.clone(),
+                serial: serial.clone(),
+            });
+            let list = app.run::<BenchUpdate>(UpdateDevices { devices: devices.collect() }).await?;
+            output.result(&list, || match list.rows.as_slice() {
+                [VisitRow { report: Some(report), .. }] => visit(session, report),
+                rows => verdicts(session, rows),
+            });
+            let failed: Vec<&VisitRow> = list.rows.iter().filter(|row| !row.passed()).collect();
+            if let Some(first) = failed.first() {
+                let what = match list.rows.len() {
+                    1 => "the device did not pass".to_owned(),
+                    all => format!("{} of {all} devices did not pass", failed.len()),
+                };
+                return Err(Error::new(app::ErrorCode::PreconditionFailed, what)
+                    .detail(why(first))
                     .hint("see to it, then run this again; the receipt says what was done"));
             }
+        }
+        Verb::Reports => {
+            let page = app.run::<BenchReports>(Nothing {}).await?;
+            output.result(&page, || {
+                let mut rows =
+                    vec![["", "serial", "before", "version", "ended", "receipt", "id"].map(str::to_owned).to_vec()];
+                rows.extend(page.rows.iter().map(|report| {
+                    vec![
+                        if report.passed { "PASS" } else { "FAIL" }.to_owned(),
+                        report.serial.to_string(),
+                        before(report),
+                        report.version.to_string(),
+                        report.ended_at.to_string(),
+                        match report.receipt {
+                            ReceiptState::HandedIn => "handed in",
+                            ReceiptState::Queued => "waits",
+                            ReceiptState::Refused => "refused",
+                        }
+                        .to_owned(),
+                        report.id.to_string(),
+                    ]
+                }));
+                table(&rows)
+            });
+        }
+        Verb::Report { id, out } => {
+            let id = match id {
+                Some(id) => id,
+                None => {
+                    let newest = app.run::<BenchReports>(Nothing {}).await?.rows.into_iter().next();
+                    let missing = || Error::new(app::ErrorCode::NotFound, "nothing was done at this bench yet");
+                    newest.ok_or_else(missing)?.id
+                }
+            };
+            let done = app.run::<BenchReport>(WriteReport { id, file: out.display().to_string() }).await?;
+            output.result(&done, || format!("wrote `{}`", out.display()));
         }
         Verb::Bundle { release, target, devices, bench, unproven, days, out } => {
             session.unlock().await?;
@@ -222,16 +300,43 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     Ok(())
 }
 
+/// One line for each device.
+fn verdicts(session: &Session<'_>, rows: &[VisitRow]) -> String {
+    let lines = rows.iter().map(|row| {
+        let who = match &row.report {
+            Some(report) => format!("{}  {} -> {}", report.serial, before(report), report.version),
+            None => "-".to_owned(),
+        };
+        let why = if row.passed() { String::new() } else { format!("  {}", why(row)) };
+        format!("{}  {}  {who}{why}\n", verdict(session, row.passed()), row.port)
+    });
+    let passed = rows.iter().filter(|row| row.passed()).count();
+    lines.chain([format!("{passed} of {} passed", rows.len())]).collect()
+}
+
+fn verdict(session: &Session<'_>, passed: bool) -> String {
+    let (colour, word) = if passed { ("32;1", "PASS") } else { ("31;1", "FAIL") };
+    session.output.paint(colour, word).to_string()
+}
+
+fn why(row: &VisitRow) -> String {
+    match (&row.report, &row.error) {
+        (Some(report), _) => report.why.clone().unwrap_or_default(),
+        (None, Some(error)) => format!("{} ({})", error.message, error.code.as_str()),
+        (None, None) => String::new(),
+    }
+}
+
+fn before(report: &VisitReport) -> String {
+    report.before.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string)
+}
+
 fn visit(session: &Session<'_>, report: &VisitReport) -> String {
-    let verdict = if report.passed {
-        session.output.paint("32;1", "PASS")
-    } else {
-        session.output.paint("31;1", "FAIL")
-    };
+    let verdict = verdict(session, report.passed);
     format!(
         "{verdict}  {}\n{} -> {}\nmode      {}\nidentity  {}\nreceipt   {}",
         report.serial,
-        report.before.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string),
+        before(report),
         report.version,
         match report.mode.as_str() {
             "deputy" => "deputy: this bench opened the ticket in the device's stead",
@@ -241,6 +346,7 @@ fn visit(session: &Session<'_>, report: &VisitReport) -> String {
         match report.receipt {
             ReceiptState::HandedIn => "handed in",
             ReceiptState::Queued => "waits on this computer: `fleetseal bench sync` brings it home",
+            ReceiptState::Refused => "refused by the backend; it lies aside on this computer",
         },
     )
 }

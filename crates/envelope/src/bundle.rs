@@ -12,7 +12,7 @@
 //! What is small comes first, so that a stream is refused before a payload was read. Payloads are checked
 //! segment by segment, by the list that each ticket names.
 
-use model::{Digest, FleetId, UnixTime};
+use model::{Digest, FleetId, PersonName, UnixTime};
 
 use crate::{
     Error as ObjectError, Label, RevocationList, Signer, TrustKeys, Verified,
@@ -21,6 +21,7 @@ use crate::{
     device::{Basis, Refusal},
     sha256,
     ticket::LIFE_IN_BUNDLE,
+    trust::KeyMaterial,
     tuf::{self, Bundled, TrustedState},
 };
 
@@ -94,6 +95,8 @@ pub struct Opened {
     pub devices: Vec<Entry>,
     /// The segment lists, in the order of their payloads.
     pub segment_lists: Vec<Vec<u8>>,
+    /// Whose ticket key signed its index.
+    pub made_by: PersonName,
 }
 
 /// Why a bundle is not used.
@@ -246,7 +249,7 @@ impl Bundle {
         let keys = basis.keys();
         let labels = of(PartKind::Label).map(|label| Label::verify_any(label, keys, now));
         let labels = labels.collect::<Result<Vec<_>, _>>()?;
-        let index = Self::verify(index, &labels, keys, now)?;
+        let (index, made_by) = Self::verify(index, &labels, keys, now)?;
         if index.fleet != fleet {
             return Err(ObjectError::Foreign { field: "fleet" }.into());
         }
@@ -267,7 +270,7 @@ impl Bundle {
         }
         let segment_lists = of(PartKind::SegmentList).map(<[u8]>::to_vec).collect();
         *state = next;
-        Ok(Opened { index, basis, revoked, devices, segment_lists })
+        Ok(Opened { index, basis, revoked, devices, segment_lists, made_by })
     }
 
     /// The parts that come before the payloads.
@@ -285,24 +288,27 @@ impl Bundle {
         self.parts.iter().map(|part| part.length).sum()
     }
 
-    /// Signed by a ticket key that covers every model in it.
+    /// Signed by a ticket key that covers every model in it, and whose that is.
     fn verify(
         index: &[u8],
         labels: &[Verified<Label>],
         keys: &Verified<TrustKeys>,
         now: UnixTime,
-    ) -> Result<Verified<Self>, Error> {
+    ) -> Result<(Verified<Self>, PersonName), Error> {
         let sign1 = Sign1::parse(index, Self::MAX)?;
         let models = labels.iter().filter_map(|label| label.action.installation());
         let mut key = Err(Error::Parts);
         for installation in models {
             key = Ok(keys.ticket_key(sign1.kid(), &installation.target.model, now)?);
         }
-        let bundle: Verified<Self> = sign1.verify(key?)?;
+        let key = key?;
+        let bundle: Verified<Self> = sign1.verify(key)?;
         if now > bundle.expires {
             return Err(ObjectError::Lapsed { not_after: bundle.expires }.into());
         }
-        Ok(bundle)
+        let mut entries = keys.entries().iter();
+        let entry = entries.find(|entry| entry.material == KeyMaterial::Signer(*key));
+        Ok((bundle, entry.ok_or(Error::Parts)?.holder.clone()))
     }
 
     fn check(&self) -> Result<(), Error> {

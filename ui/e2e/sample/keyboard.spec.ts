@@ -50,3 +50,28 @@ test("the vault window gives consent only to what it shows, with the words to co
   );
   for (const script of scripts) expect(script).not.toMatch(/main-/);
 });
+
+test("a device on the bench is chosen and updated by keyboard alone", async ({ page }) => {
+  await show(page, { name: "bench", path: "/bench" }, "dark", "technician");
+  const update = page.getByRole("button", { name: /^Update to 2\.4\.1/ });
+  await update.focus();
+  await expect(update).toBeFocused();
+  // Large enough for a gloved hand.
+  expect((await update.boundingBox())?.height).toBeGreaterThanOrEqual(48);
+  await page.getByRole("button", { name: /HX410-0091227/ }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("alert").filter({ hasText: "Do not unplug" })).toBeVisible();
+  await expect(page.getByRole("progressbar", { name: "Upload" })).toHaveAttribute("aria-valuenow", "64");
+  await page.keyboard.press("g");
+  await page.keyboard.press("u");
+  await expect(page.getByRole("heading", { level: 1, name: "Bundles" })).toBeVisible();
+});
+
+test("every device of a gang says PASS or FAIL by its name", async ({ page }) => {
+  await show(page, { name: "bench", path: "/bench" }, "dark", "gang");
+  const gang = page.getByRole("list", { name: "Up to 16 devices at once" });
+  await expect(gang.getByRole("listitem")).toHaveCount(16);
+  await expect(gang.getByRole("button", { name: /HX220-0447731.*PASS/ })).toBeVisible();
+  await gang.getByRole("button", { name: /HX220-0447735.*FAIL/ }).click();
+  await expect(page.getByRole("alert").filter({ hasText: "did not stay up" })).toBeVisible();
+});

@@ -8,9 +8,9 @@ import { Glyph } from "@/parts/State";
 import { count } from "@/parts/units";
 import { FirstRun } from "@/screens/FirstRun";
 import { useAsk, useEvents } from "./ask";
-import { mayDo, useHost } from "./host";
+import { useHost } from "./host";
 import { Palette } from "./Palette";
-import { type Place, places } from "./places";
+import { type Place, places, placesOf } from "./places";
 import { Shortcuts } from "./Shortcuts";
 import { TopBar } from "./TopBar";
 import { VaultElsewhere } from "./vault";
@@ -33,6 +33,8 @@ export function Frame() {
   if (status.data === undefined && status.error === null) return <Loading rows={4} />;
   if (path === "/first-run") return <FirstRun />;
   if (!status.data?.workspace?.fleet) return <Navigate to="/first-run" replace />;
+  // A technician's home is the bench.
+  if (path === "/" && !placesOf(status.data.roles).some((one) => one.to === "/")) return <Navigate to="/bench" replace />;
   return (
     <div className={`app ${status.data.workspace.kind === "training" ? "training" : ""}`}>
       <aside className="rail">
@@ -68,13 +70,15 @@ function Rail() {
   const status = useAsk("view.status", {});
   const summary = useAsk("fleet.show", {});
   const inbox = useAsk("view.inbox", {});
+  const queue = useAsk("bench.receipts", {});
   const counts = {
     devices: summary.data?.devices.active,
     rollouts: summary.data?.open_rollouts,
     links: summary.data?.links.open,
     inbox: inbox.data?.rows.length,
+    receipts: queue.data?.waiting,
   };
-  const seen = places.filter((place) => !place.roles || mayDo(status.data?.roles ?? [], place.roles));
+  const seen = placesOf(status.data?.roles ?? []);
   const entry = (place: Place) => {
     const n = place.count && counts[place.count];
     return (

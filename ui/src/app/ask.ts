@@ -4,6 +4,7 @@ import type { JobRow } from "@/generated/JobRow";
 import type { List } from "@/generated/List";
 import { useOffset } from "@/parts/clock";
 import { CallError, type Name, platform, type Request, type Response } from "@/platform";
+import { hear } from "@/screens/bench/live";
 import { useHost } from "./host";
 
 export const queries = new QueryClient({
@@ -41,6 +42,7 @@ const touches: Record<List, string[]> = {
   enrolment: ["device.enrolments", "view.inbox"],
   alarm: ["fleet.alarms", "view.inbox"],
   workspace: ["workspace.", "view.status"],
+  bench: ["bench."],
 };
 
 /** Listens to the host for as long as the application runs. */
@@ -67,6 +69,9 @@ export function useEvents(): void {
           case "job":
             again(["job."]);
             useHost.setState({ milestone: milestone(event.job) });
+            break;
+          case "visit":
+            hear(event.visit);
             break;
           case "ceremonies":
             useHost.setState({ ceremonies: event.pending });

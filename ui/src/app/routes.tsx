@@ -2,8 +2,11 @@ import { createHashHistory, createRootRoute, createRoute, createRouter } from "@
 import type { DeviceState } from "@/generated/DeviceState";
 import { Failure } from "@/parts/Listing";
 import { Audit } from "@/screens/Audit";
+import { Bench } from "@/screens/Bench";
+import { Bundles } from "@/screens/Bundles";
 import { Device } from "@/screens/Device";
 import { Devices } from "@/screens/Devices";
+import { Doctor } from "@/screens/Doctor";
 import { Inbox } from "@/screens/Inbox";
 import { Keys } from "@/screens/Keys";
 import { Links } from "@/screens/Links";
@@ -11,6 +14,7 @@ import { Overview } from "@/screens/Overview";
 import { Propose } from "@/screens/Propose";
 import { Release } from "@/screens/Release";
 import { Releases } from "@/screens/Releases";
+import { Reports } from "@/screens/Reports";
 import { Rollout } from "@/screens/Rollout";
 import { RolloutPlanner } from "@/screens/RolloutPlanner";
 import { Rollouts } from "@/screens/Rollouts";
@@ -52,6 +56,12 @@ const device = createRoute({
   path: "/devices/$id",
   component: Device,
   validateSearch: (raw: Raw): { tab?: string } => ({ tab: text(raw, "tab") }),
+});
+const bench = createRoute({
+  getParentRoute: () => root,
+  path: "/bench",
+  component: Bench,
+  validateSearch: (raw: Raw): { place?: string } => ({ place: text(raw, "place") }),
 });
 const links = createRoute({
   getParentRoute: () => root,
@@ -105,6 +115,10 @@ const routeTree = root.addChildren([
   at("/requests/$id", Sign),
   at("/keys", Keys),
   at("/inbox", Inbox),
+  bench,
+  at("/bundles", Bundles),
+  at("/reports", Reports),
+  at("/doctor", Doctor),
   at("/vault", Vault),
   at("/audit", Audit),
   at("/settings", Settings),

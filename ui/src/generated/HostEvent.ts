@@ -5,6 +5,7 @@ import type { Connection } from "./Connection";
 import type { JobRow } from "./JobRow";
 import type { UnixTime } from "./UnixTime";
 import type { VaultState } from "./VaultState";
+import type { VisitLive } from "./VisitLive";
 import type { WorkspaceRow } from "./WorkspaceRow";
 
 /**
@@ -23,7 +24,11 @@ locks_at?: UnixTime, } | { "event": "changed" } & Changed | { "event": "job",
 /**
  * As in the list.
  */
-job: JobRow, } | { "event": "ceremonies", 
+job: JobRow, } | { "event": "visit", 
+/**
+ * As it stands.
+ */
+visit: VisitLive, } | { "event": "ceremonies", 
 /**
  * The oldest first.
  */

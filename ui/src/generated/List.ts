@@ -3,4 +3,4 @@
 /**
  * A list that a screen shows.
  */
-export type List = "device" | "rollout" | "link" | "release" | "request" | "enrolment" | "alarm" | "workspace";
+export type List = "device" | "rollout" | "link" | "release" | "request" | "enrolment" | "alarm" | "workspace" | "bench";

@@ -3,4 +3,4 @@
 /**
  * Where a receipt is.
  */
-export type ReceiptState = "handed_in" | "queued";
+export type ReceiptState = "handed_in" | "queued" | "refused";

@@ -3,7 +3,7 @@ import type { BenchPort } from "./BenchPort";
 import type { Serial } from "./Serial";
 
 /**
- * Brings a device on the table to run what a bundle has for it.
+ * A device on the table, and the bundle that shall be carried out on it.
  */
 export type UpdateDevice = { 
 /**

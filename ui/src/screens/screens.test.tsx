@@ -145,3 +145,38 @@ it("trusts a fleet only after its fingerprint was compared", async () => {
   await user.click(await screen.findByRole("button", { name: "They differ" }));
   expect(screen.getByRole("button", { name: "All of it matches" })).toHaveProperty("disabled", true);
 });
+
+it("asks for all devices that are ready on the bench by one job, and for no other", async () => {
+  const full = fake("gang");
+  const started: unknown[] = [];
+  const { user } = await open("/bench", "gang", {
+    call: (name, request) => {
+      if (name === "job.start") started.push(request);
+      return full.call(name, request);
+    },
+  });
+  await user.click(await screen.findByRole("button", { name: "Update 2 devices" }));
+  await waitFor(() => expect(started).toHaveLength(1));
+  const { command, request } = started[0] as { command: string; request: { devices: { line: { port: string } }[] } };
+  expect(command).toBe("bench.update");
+  expect(request.devices.map((device) => device.line.port)).toEqual(["/dev/ttyACM13", "/dev/ttyACM14"]);
+});
+
+it("says on the bench who proved itself, in which mode, and only while it is true not to unplug", async () => {
+  const { user } = await open("/bench", "technician");
+  const slot = within(await screen.findByRole("region", { name: /usb-1-4\.2/ }));
+  expect(slot.getByText("Proven")).toBeTruthy();
+  expect(slot.getByText("Deputy")).toBeTruthy();
+  expect(slot.queryByText("Do not unplug")).toBeNull();
+  await user.click(screen.getByRole("button", { name: /HX410-0091227/ }));
+  const other = within(await screen.findByRole("region", { name: /usb-1-4\.3/ }));
+  expect(other.getByRole("alert").textContent).toContain("Do not unplug");
+  expect(other.getByText(/2\.06 of 3\.21 MB, 66\.00 kB\/s/)).toBeTruthy();
+});
+
+it("shows a technician the bench first, and nothing that takes another role", async () => {
+  await open("/", "technician");
+  expect(await screen.findByRole("heading", { level: 1, name: "Bench" })).toBeTruthy();
+  const rail = within(screen.getByRole("navigation", { name: "Main" }));
+  expect(rail.getAllByRole("link").map((link) => link.textContent)).toEqual(["Bench", "Bundles", "Reports4", "Vault", "Settings"]);
+});

@@ -26,7 +26,8 @@ idle-fg #ADB8BD idle-fill #677278 idle-tint #212324 idle-line #44484B
 run-fg #7DBAFE run-fill #3F86D1 run-tint #142436 run-line #2B4A6B
 ok-fg #69CF89 ok-fill #4FB772 ok-tint #122919 ok-line #275235
 warn-fg #ECA642 warn-fill #ECA642 warn-tint #2F1F0A warn-line #5F4117 warn-glyph #ECA642
-bad-fg #FE938D bad-fill #D34445 bad-tint #391716 bad-line #70312F`;
+bad-fg #FE938D bad-fill #D34445 bad-tint #391716 bad-line #70312F
+pass #0B5A30 fail #7E1119`;
 
 const light = `bg-0 #F3F6F7 bg-1 #FFFFFF bg-2 #F4F7F9 bg-3 #E7ECEE line-1 #DCE0E3 line-2 #C3CACE line-3 #778288
 tx-1 #131B1F tx-2 #444F55 tx-3 #5E6A70
@@ -36,7 +37,8 @@ idle-fg #555E63 idle-fill #778288 idle-tint #F2F4F4 idle-line #CDD2D4
 run-fg #0E5DA5 run-fill #216BB3 run-tint #ECF5FF run-line #B8D4F4
 ok-fg #036F37 ok-fill #2E9A57 ok-tint #EAF8ED ok-line #B7DCBF
 warn-fg #7E5104 warn-fill #B87800 warn-tint #FCF2E6 warn-line #E8CCA9 warn-glyph #B87800
-bad-fg #AA1624 bad-fill #B3222B bad-tint #FEF0EE bad-line #FDBFBA`;
+bad-fg #AA1624 bad-fill #B3222B bad-tint #FEF0EE bad-line #FDBFBA
+pass #0A6B39 fail #A5141F`;
 
 const pairs = (text: string): Tokens => {
   const words = text.split(/\s+/);

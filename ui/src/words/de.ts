@@ -1,7 +1,9 @@
+import { bench } from "./bench/de";
 import type { en } from "./en";
 
 /** German, complete. */
 export const de: Record<keyof typeof en, string> = {
+  ...bench,
   "act.cancel": "Abbrechen",
   "act.close": "Schließen",
   "act.keep": "So lassen",

@@ -1,5 +1,8 @@
+import { bench } from "./bench/en";
+
 /** English: the measure of the other languages. */
 export const en = {
+  ...bench,
   "act.cancel": "Cancel",
   "act.close": "Close",
   "act.keep": "Keep as it is",

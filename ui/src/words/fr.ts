@@ -1,7 +1,9 @@
+import { bench } from "./bench/fr";
 import type { en } from "./en";
 
 /** French, complete. */
 export const fr: Record<keyof typeof en, string> = {
+  ...bench,
   "act.cancel": "Annuler",
   "act.close": "Fermer",
   "act.keep": "Laisser tel quel",

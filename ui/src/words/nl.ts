@@ -1,7 +1,9 @@
+import { bench } from "./bench/nl";
 import type { en } from "./en";
 
 /** Dutch, complete. */
 export const nl: Record<keyof typeof en, string> = {
+  ...bench,
   "act.cancel": "Annuleren",
   "act.close": "Sluiten",
   "act.keep": "Zo laten",

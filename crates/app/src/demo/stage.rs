@@ -121,21 +121,34 @@ impl Stage {
         rules: &Rules<'_>,
         line: Line<'_>,
     ) -> Result<ReleaseId, Error> {
+        self.release_for((MODEL, "slots"), file, version, rules, line).await
+    }
+
+    /// As [`Self::release`], for another model and its installer.
+    pub(crate) async fn release_for(
+        &self,
+        (model, installer): (&str, &str),
+        file: &Path,
+        version: &str,
+        rules: &Rules<'_>,
+        line: Line<'_>,
+    ) -> Result<ReleaseId, Error> {
         let constant = "a constant parses";
         let model = DeviceModel {
-            model: MODEL.parse().expect(constant),
+            model: model.parse().expect(constant),
             hardware_revisions: vec!["1".parse().expect(constant)],
             slots: Vec::new(),
         };
+        let name = model.model.clone();
         self.alice.run::<ModelPut>(model).await?;
         let artifact = ProposeArtifact {
             file: file.display().to_string(),
-            model: MODEL.parse().expect(constant),
+            model: name,
             hardware_revisions: vec!["1".parse().expect(constant)],
             component: "main".parse().expect(constant),
             version: version.parse().expect("the demo's versions parse"),
             security_counter: model::SecurityCounter(1),
-            installer: "slots".parse().expect(constant),
+            installer: installer.parse().expect(constant),
             requires: Vec::new(),
             must_pass: false,
         };
@@ -251,7 +264,8 @@ fn folder(options: &Options) -> Result<(PathBuf, Option<tempfile::TempDir>), Err
     Ok((dir, None))
 }
 
-async fn member(dir: &Path, name: &str) -> Result<App, Error> {
+/// A person with a vault of their own, and no fleet yet.
+pub(crate) async fn member(dir: &Path, name: &str) -> Result<App, Error> {
     let app = App::open(&dir.join(name))?;
     let holder = name.parse().expect("a constant name parses");
     app.run::<VaultCreate>(CreateVault { holder, passphrase: passphrase(), light: true }).await?;

@@ -1,7 +1,8 @@
 use model::{
-    Component, DeviceId, Digest, KemKeyId, ModelName, PersonName, ReleaseId, Seconds, Serial, TargetName,
-    UnixTime, Version,
+    Component, DeviceId, Digest, FleetId, KemKeyId, ModelName, PersonName, ReleaseId, RolloutId, Seconds,
+    SecurityCounter, Serial, SpkiDigest, TargetName, UnixTime, Version,
 };
+use protocol::{Base64, ErrorBody};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -170,6 +171,12 @@ pub struct BundleSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub revoked_at: Option<UnixTime>,
+    /// The key holders whose signatures stand under its metadata.
+    pub signed_by: Vec<PersonName>,
+    /// How many of them it takes.
+    pub threshold: u32,
+    /// Who made it, and can make another one.
+    pub made_by: PersonName,
     /// How long its payloads are.
     #[ts(type = "number")]
     pub payload_bytes: u64,
@@ -200,7 +207,7 @@ pub struct BenchTicket {
     pub not_after: UnixTime,
 }
 
-/// Brings a device on the table to run what a bundle has for it.
+/// A device on the table, and the bundle that shall be carried out on it.
 #[derive(Clone, Debug, Serialize, Deserialize, TS)]
 pub struct UpdateDevice {
     /// Where it is.
@@ -213,6 +220,114 @@ pub struct UpdateDevice {
     pub serial: Option<Serial>,
 }
 
+/// Brings devices on the table to run what bundles have for them, all at once.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct UpdateDevices {
+    /// One to sixteen, each at a port of its own.
+    pub devices: Vec<UpdateDevice>,
+}
+
+/// What visits came to, in the order that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct VisitList {
+    /// One for each device.
+    pub rows: Vec<VisitRow>,
+}
+
+/// What came of the device at one port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct VisitRow {
+    /// Where it is.
+    pub port: String,
+    /// The visit's report, if it came to a verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub report: Option<VisitReport>,
+    /// Why it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<ErrorBody>,
+}
+
+impl VisitRow {
+    /// Whether the device runs the new software, confirmed.
+    pub fn passed(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.passed)
+    }
+}
+
+/// What a visit does, as a technician sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum VisitStep {
+    /// Origin, destination and every byte, before anything is written.
+    Verify,
+    /// The image is sent.
+    Upload,
+    /// The device boots the new image.
+    TrialBoot,
+    /// The new image stays.
+    Confirm,
+}
+
+/// How long a step took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct StepTime {
+    /// Which.
+    pub step: VisitStep,
+    /// So many milliseconds.
+    #[ts(type = "number")]
+    pub milliseconds: u64,
+}
+
+/// A visit that goes on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct VisitLive {
+    /// The port that was asked for.
+    pub port: String,
+    /// Where on the bus it is.
+    pub place: String,
+    /// Whom it brings something to, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub serial: Option<Serial>,
+    /// What it brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub version: Option<Version>,
+    /// What it does.
+    pub step: VisitStep,
+    /// The steps before, and how long they took.
+    pub took: Vec<StepTime>,
+    /// What the device has of the image, in bytes.
+    #[ts(type = "number")]
+    pub done_bytes: u64,
+    /// All of it; 0 while that is not known.
+    #[ts(type = "number")]
+    pub total_bytes: u64,
+    /// How fast it goes, over the last seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub bytes_per_second: Option<u64>,
+    /// How long the upload takes still, at that speed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub seconds_left: Option<u64>,
+    /// What runs is being overwritten: pulled now, the device has nothing to boot until it is back.
+    pub do_not_unplug: bool,
+    /// The device is not there: plug it back in, and the visit goes on by itself.
+    pub waiting: bool,
+    /// When it began.
+    pub began_at: UnixTime,
+}
+
+/// One port.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct PortName {
+    /// Its name.
+    pub port: String,
+}
+
 /// Where a receipt is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
 #[serde(rename_all = "snake_case")]
@@ -221,15 +336,27 @@ pub enum ReceiptState {
     HandedIn,
     /// It waits on this computer for the next sync.
     Queued,
+    /// The backend will never take it; it lies aside on this computer.
+    Refused,
 }
 
-/// What a visit came to.
+/// What a visit came to: the service report.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
 pub struct VisitReport {
+    /// The SHA-256 of the signed receipt: the report's name.
+    pub id: Digest,
+    /// The fleet.
+    pub fleet: FleetId,
     /// The device.
     pub device: DeviceId,
     /// Its label.
     pub serial: Serial,
+    /// What it is.
+    pub model: ModelName,
+    /// The part of it.
+    pub component: Component,
+    /// Where it was plugged in.
+    pub place: String,
     /// Whether it runs the new software, confirmed.
     pub passed: bool,
     /// Why not, as a word.
@@ -246,14 +373,43 @@ pub struct VisitReport {
     pub before: Option<Version>,
     /// What the ticket brings.
     pub version: Version,
+    /// The SHA-256 of that artifact.
+    pub artifact: Digest,
+    /// Its security counter.
+    pub security_counter: SecurityCounter,
+    /// The SHA-256 of the sealed ticket.
+    pub ticket: Digest,
+    /// The campaign that the ticket belongs to.
+    pub rollout: RolloutId,
     /// Who opened the ticket: `deputy` is this bench.
     pub mode: String,
     /// Whether the device proved who it is, before and after.
     pub identity_proven: bool,
     /// How often the image was sent.
     pub transfers: u32,
+    /// Who was at the bench.
+    pub technician: PersonName,
+    /// The bench.
+    pub bench: KemKeyId,
+    /// When the visit began, by this computer's clock.
+    pub began_at: UnixTime,
+    /// When it ended.
+    pub ended_at: UnixTime,
+    /// `fleetseal-receipt/1`, as the technician's identity signed it.
+    pub signed_receipt: Base64,
+    /// The key that signed it.
+    pub signed_by: SpkiDigest,
     /// Where the receipt is.
     pub receipt: ReceiptState,
+}
+
+/// A service report, and the file that it is written to: a PDF if it is called so, JSON otherwise.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct WriteReport {
+    /// The report.
+    pub id: Digest,
+    /// The file.
+    pub file: String,
 }
 
 /// Receipts on their way home.
@@ -263,4 +419,111 @@ pub struct ReceiptQueue {
     pub handed_in: u32,
     /// Waiting still.
     pub waiting: u32,
+}
+
+/// The bundles that are kept on this computer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct BundleLibrary {
+    /// By name.
+    pub rows: Vec<BundleRow>,
+    /// How much room is left for more.
+    #[ts(type = "number")]
+    pub free_bytes: u64,
+}
+
+/// A kept bundle.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct BundleRow {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// How long it is.
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// What stands in it, if it verifies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub summary: Option<BundleSummary>,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<ErrorBody>,
+}
+
+/// What is known of who a device is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchIdentity {
+    /// It signed a fresh challenge with the key in its certificate.
+    Proven,
+    /// It says a number and cannot sign: nothing more than that is known.
+    NotProven,
+    /// No certificate of such a device is at hand: nobody can tell.
+    Unknown,
+}
+
+/// What a kept bundle has for a device.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct BenchOffer {
+    /// The bundle's file.
+    pub bundle: String,
+    /// Its name.
+    pub name: String,
+    /// What its label says.
+    pub ticket: BenchTicket,
+    /// This bench opens it, in the device's stead (deputy). It cannot where that is another's or the device's
+    /// own (sealed).
+    pub ours: bool,
+    /// The device runs it already, or something newer.
+    pub up_to_date: bool,
+}
+
+/// How a place on the bench stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum PlaceState {
+    /// What is plugged in is being asked who it is.
+    Looking,
+    /// It said so.
+    Recognized,
+    /// It did not; it is asked again and again.
+    Silent,
+    /// A visit goes on.
+    Visiting,
+}
+
+/// A place on the bench with something plugged in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, TS)]
+pub struct BenchPlace {
+    /// What the bus tells.
+    pub device: BenchDevice,
+    /// How it stands.
+    pub state: PlaceState,
+    /// How long it took to recognize, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional, type = "number")]
+    pub recognized_ms: Option<u64>,
+    /// What the device says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub inventory: Option<BenchInventory>,
+    /// What of that is proven.
+    pub identity: BenchIdentity,
+    /// What there is for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub offer: Option<BenchOffer>,
+    /// The visit that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub visit: Option<VisitLive>,
+    /// What the last visit came to, until the device is unplugged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub last: Option<VisitRow>,
+    /// Why it is not recognized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub error: Option<ErrorBody>,
 }

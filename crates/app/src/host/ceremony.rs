@@ -1,7 +1,10 @@
 //! Consent: what a screen asks for is shown in the vault's window, in words made here from what will
 //! really be done, and is done only once a person gives it there.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use model::{Digest, JobId, UnixTime};
 use protocol::ErrorCode;
@@ -19,7 +22,7 @@ use crate::{
     digest_words,
     dto::{
         AddToRollout, Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, Preview, RequestFileName,
-        RequestName, RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement,
+        RequestName, RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement, UpdateDevices,
     },
     job,
     plan::expect_same_plan,
@@ -198,6 +201,18 @@ impl Shown {
                 let commit: Commit<AddToRollout> = read(command, request)?;
                 let preview = app.run::<RolloutAddPreview>(commit.request).await?;
                 shown.preview(preview, &commit.token)?;
+            }
+            "bench.update" => {
+                let update: UpdateDevices = read(command, request)?;
+                shown.title = match update.devices.as_slice() {
+                    [_] => "Open the ticket of a device on the bench, and update it".to_owned(),
+                    devices => format!("Open the tickets of {} devices on the bench, and update them", devices.len()),
+                };
+                shown.lines.clear();
+                for device in &update.devices {
+                    let file = Path::new(&device.bundle).file_name().unwrap_or_default().to_string_lossy();
+                    shown.line(&device.line.port, &file);
+                }
             }
             _ => {}
         }

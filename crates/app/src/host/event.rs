@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast};
 use ts_rs::TS;
 
 use super::{ceremony::Ceremony, job::JobRow, registry::WorkspaceRow};
-use crate::Shutdown;
+use crate::{Shutdown, dto::VisitLive};
 
 /// At most one batch of events in this span.
 const SPAN: Duration = Duration::from_millis(250);
@@ -47,6 +47,11 @@ pub enum HostEvent {
     Job {
         /// As in the list.
         job: JobRow,
+    },
+    /// A visit on the bench went on.
+    Visit {
+        /// As it stands.
+        visit: VisitLive,
     },
     /// What waits for consent in the vault's window: all of it.
     Ceremonies {
@@ -138,6 +143,8 @@ pub enum List {
     Alarm,
     /// Workspaces.
     Workspace,
+    /// What is plugged in on the bench, and how visits ended.
+    Bench,
 }
 
 /// Collects changes and tells them in batches.
@@ -163,6 +170,7 @@ struct State {
     ceremonies: Vec<Ceremony>,
     told: Told,
     jobs: BTreeMap<JobId, JobRow>,
+    visits: BTreeMap<String, VisitLive>,
     changed: Changed,
 }
 
@@ -189,6 +197,7 @@ impl Hub {
             ceremonies: Vec::new(),
             told: Told { connection: true, vault: true, workspace: true, ceremonies: true },
             jobs: BTreeMap::new(),
+            visits: BTreeMap::new(),
             changed: Changed::default(),
         };
         Self { state: Mutex::new(state), wake: Notify::new(), out: broadcast::Sender::new(WAITING) }
@@ -274,6 +283,10 @@ impl Hub {
         self.change(|all| drop(all.jobs.insert(job.id, job)));
     }
 
+    pub(crate) fn visit(&self, visit: VisitLive) {
+        self.change(|all| drop(all.visits.insert(visit.place.clone(), visit)));
+    }
+
     pub(crate) fn list(&self, list: List) {
         self.change(|all| all.changed.whole(list));
     }
@@ -334,6 +347,8 @@ impl State {
             batch.push(HostEvent::Ceremonies { pending: self.ceremonies.clone() });
         }
         batch.extend(std::mem::take(&mut self.jobs).into_values().map(|job| HostEvent::Job { job }));
+        let visits = std::mem::take(&mut self.visits).into_values();
+        batch.extend(visits.map(|visit| HostEvent::Visit { visit }));
         let changed = std::mem::take(&mut self.changed);
         if !changed.lists.is_empty() {
             batch.push(HostEvent::Changed(changed.named()));
@@ -358,7 +373,12 @@ impl Changed {
             List::Device => self.devices.clear(),
             List::Rollout => self.rollouts.clear(),
             List::Release => self.releases.clear(),
-            List::Link | List::Request | List::Enrolment | List::Alarm | List::Workspace => {}
+            List::Link
+            | List::Request
+            | List::Enrolment
+            | List::Alarm
+            | List::Workspace
+            | List::Bench => {}
         }
     }
 
@@ -387,7 +407,7 @@ impl Events {
             Ok(batch) => Some(batch),
             Err(broadcast::error::RecvError::Closed) => None,
             Err(broadcast::error::RecvError::Lagged(_)) => {
-                let lists = FROM_BACKEND.into_iter().chain([List::Workspace]).collect();
+                let lists = FROM_BACKEND.into_iter().chain([List::Workspace, List::Bench]).collect();
                 Some(vec![HostEvent::Changed(Changed { lists, ..Changed::default() })])
             }
         }

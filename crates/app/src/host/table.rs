@@ -3,7 +3,7 @@
 
 use crate::{
     command::{Access, table},
-    dto::{Done, FoundingStatus, Nothing, Page},
+    dto::{BenchPlace, BenchPorts, Done, FoundingStatus, Nothing, Page},
     host::{
         Host,
         backend::FoundHere,
@@ -28,6 +28,8 @@ table! { Host:
     JobList "job.list" Access::Local, Nothing => Page<JobRow>;
     JobCancel "job.cancel" Access::Local, JobName => JobRow;
     JobDismiss "job.dismiss" Access::Local, JobName => Done;
+
+    BenchPlaces "bench.places" Access::Local, BenchPorts => Page<BenchPlace>;
 
     CeremonyList "ceremony.list" Access::Local, Nothing => Page<Ceremony>;
     CeremonyGive "ceremony.give" Access::Local, CeremonyName => Done, Secret;

@@ -238,14 +238,14 @@ async fn a_second_desktop_of_one_user_is_refused() {
 }
 
 #[tokio::test]
-async fn the_training_fleet_has_devices_a_rollout_and_three_people() {
+async fn the_training_fleet_has_devices_a_rollout_people_and_boards_on_the_bench() {
     let (host, _home) = host().await;
     host.train(Some(12)).await.unwrap();
     let rows = host.rpc(Window::Main, "workspace.list", json!({})).await.unwrap();
     let names: Vec<_> = rows["rows"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
-    assert_eq!(names, ["training-alice", "training-bob", "training-carol"]);
+    assert_eq!(names, ["training-alice", "training-bob", "training-carol", "training-tom"]);
     let fleet = host.rpc(Window::Main, "fleet.show", json!({})).await.unwrap();
-    assert_eq!(fleet["devices"]["active"], 12);
+    assert_eq!(fleet["devices"]["active"], 14, "two of them on the bench");
     let rollouts = host.rpc(Window::Main, "rollout.list", json!({})).await.unwrap();
     assert_eq!(rollouts["rows"][0]["state"], "running");
 
@@ -265,5 +265,27 @@ async fn the_training_fleet_has_devices_a_rollout_and_three_people() {
 
     let switched = host.rpc(Window::Main, "workspace.switch", json!({ "name": "training-carol" })).await;
     assert_eq!(switched.unwrap()["holder"], "carol");
+
+    host.rpc(Window::Main, "workspace.switch", json!({ "name": "training-tom" })).await.unwrap();
+    let mut events = host.events();
+    let places = loop {
+        let places = host.rpc(Window::Main, "bench.places", json!({})).await.unwrap();
+        let rows = places["rows"].as_array().unwrap().clone();
+        if rows.len() == 3 && rows.iter().all(|place| place["state"] == "recognized") {
+            break rows;
+        }
+        events.next().await.unwrap();
+    };
+    let of = |serial: &str| {
+        let place = places.iter().find(|place| place["inventory"]["hardware_id"] == serial);
+        place.unwrap_or_else(|| panic!("{serial} is not on the bench: {places:?}"))
+    };
+    for serial in ["TRN-B1-000000", "TRN-B2-000000"] {
+        assert_eq!(of(serial)["identity"], "proven");
+        assert_eq!(of(serial)["offer"]["ticket"]["version"], "1.1.0");
+        assert_eq!((&of(serial)["offer"]["ours"], &of(serial)["offer"]["up_to_date"]), (&json!(true), &json!(false)));
+    }
+    assert_eq!(of("STRANGER-1")["identity"], "unknown");
+    assert!(of("STRANGER-1").get("offer").is_none());
     host.stop().await;
 }

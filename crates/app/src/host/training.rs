@@ -1,5 +1,5 @@
-//! The training fleet: three people, a backend and simulated devices, all real but the devices, so that
-//! everything can be tried and nothing broken. It goes when the program ends.
+//! The training fleet: people, a backend, simulated devices and boards on the bench, all real but the devices,
+//! so that everything can be tried and nothing broken. It goes when the program ends.
 
 use std::{
     fs,
@@ -11,7 +11,10 @@ use model::{FailureThreshold, Gate, Percent, Seconds, SecurityCounter};
 use protocol::ErrorCode;
 use sim::{Arrivals, FaultMix, Fleet};
 
-use super::registry::{Entry, WorkspaceKind};
+use super::{
+    boards::Boards,
+    registry::{Entry, WorkspaceKind},
+};
 use crate::{
     App, Error, Simulation,
     command::{ReleasePropose, RolloutPreview, RolloutStart, VaultLock},
@@ -27,12 +30,13 @@ const DEVICES_MOST: u32 = 10_000;
 /// How long the artifacts are that are rolled out, in bytes.
 const ARTIFACT_BYTES: usize = 3 << 20;
 /// The people.
-const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "tom"];
 
 /// A training fleet at work.
 pub(crate) struct Training {
     stage: Stage,
     fleet: Fleet,
+    boards: Boards,
 }
 
 impl std::fmt::Debug for Training {
@@ -68,12 +72,13 @@ impl Training {
         stage.alice.run::<RolloutStart>(Commit { request: plan, token: preview.token }).await?;
         step("a release and its rollout", 1, 2)?;
         let second = artifact(&stage.dir, "demo-gateway-1.2.0.bin", 2)?;
+        let boards = Boards::begin(&stage, &rules).await?;
         stage.alice.run::<ReleasePropose>(proposal(&second)?).await?;
         for app in [&stage.alice, &stage.bob] {
             app.run::<VaultLock>(Nothing {}).await?;
         }
         step("a release and its rollout", 2, 2)?;
-        Ok(Self { stage, fleet })
+        Ok(Self { stage, fleet, boards })
     }
 
     /// Its workspaces, each with the person who works in it.
@@ -82,12 +87,18 @@ impl Training {
             Arc::clone(&self.stage.alice),
             Arc::clone(&self.stage.bob),
             Arc::new(App::open(&self.stage.dir.join("carol"))?),
+            Arc::clone(&self.boards.technician),
         ];
         let entry = |(name, app)| {
             let dir = self.stage.dir.join(name);
             (Entry { name: format!("training-{name}"), kind: WorkspaceKind::Training, dir }, app)
         };
         Ok(PEOPLE.into_iter().zip(apps).map(entry).collect())
+    }
+
+    /// Where the boards on the bench are.
+    pub(crate) fn ports(&self) -> Vec<String> {
+        self.boards.ports()
     }
 
     pub(crate) async fn stop(mut self) {

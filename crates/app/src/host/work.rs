@@ -24,7 +24,7 @@ use crate::{
     Error,
     command::{Handle, Way},
     dto::{Done, Nothing, Page},
-    job::{Watch, watched},
+    job::{News, Watch, watched},
 };
 
 impl Handle<WorkspaceList> for Host {
@@ -80,10 +80,14 @@ impl Handle<JobStart> for Host {
         let cancel = self.jobs.begin(row.clone())?;
         self.hub.job(row.clone());
         let watching = Arc::clone(&host);
-        let watch: Watch = Arc::new(move |what, done, total| {
-            if let Some(row) = watching.jobs.step(id, what, done, total) {
-                watching.hub.job(row);
+        let watch: Watch = Arc::new(move |news| match news {
+            News::Step(what, done, total) => {
+                if let Some(row) = watching.jobs.step(id, what, done, total) {
+                    watching.hub.job(row);
+                }
             }
+            News::Visit(visit) => watching.bench.visit(visit, &watching.hub),
+            News::Visited(place, row) => watching.bench.visited(&place, row, &watching.hub),
         });
         let work =
             watched(id, watch, cancel.clone(), host.rpc(Window::Main, &request.command, request.request));
@@ -155,6 +159,7 @@ impl Host {
         }
         let begun = Training::begin(devices).await?;
         let workspaces = begun.workspaces()?;
+        self.bench.train(begun.ports());
         *training = Some(begun);
         let first = workspaces.first().map(|(entry, _)| entry.name.clone()).unwrap_or_default();
         {

@@ -44,9 +44,11 @@ impl std::fmt::Debug for Visit<'_> {
 pub enum Notice {
     /// It does this now.
     Step(Step),
+    /// What is sent from now on overwrites what runs, or does not.
+    Overwrites(bool),
     /// The transfer is so far.
     Progress(Progress),
-    /// The device is not there: plug it back in. The visit goes on by itself.
+    /// The device is not there, or its line cannot be opened: plug it back in. The visit goes on by itself.
     Waiting,
 }
 
@@ -106,6 +108,7 @@ impl Visit<'_> {
             }
             // One that is about to vanish, or not ready, or held by another program.
             let Ok(port) = locator.open(&sighting) else {
+                notify(Notice::Waiting);
                 locator.wait(LOOK);
                 self.give_up(locator.now().saturating_sub(last_contact))?;
                 continue;
@@ -205,6 +208,7 @@ impl Visit<'_> {
                 Next::Transfer => {
                     record.transfers += 1;
                     enter(Step::Transferring, record, journal, notify)?;
+                    notify(Notice::Overwrites(inventory.mode == crate::driver::Mode::Recovery));
                     match driver.transfer(self.image, &mut |progress| notify(Notice::Progress(progress))) {
                         Ok(()) => {}
                         // What is there now is nothing: from the beginning.

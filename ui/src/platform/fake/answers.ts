@@ -15,6 +15,7 @@ import type { WorkspaceKind } from "@/generated/WorkspaceKind";
 import type { WorkspaceRow } from "@/generated/WorkspaceRow";
 import type { HostStatus, Kind } from "../needs";
 import { CallError, type Name, type Request, type Response } from "../platform";
+import { benchAnswers } from "./bench";
 import { ago, ahead, byId, type DeviceLine, deployments, devices, ids, links, models, someHex } from "./fleet";
 import { keys, releaseDetail, releases, request, statement, words } from "./papers";
 
@@ -306,6 +307,7 @@ export function answers(scene: string, status: HostStatus): Answers {
   return {
     "host.show": () => ({ version: "0.1.0", home: "/home/lena/.local/share/fleetseal", current: status.workspace, problems: [] }),
     "view.status": () => status,
+    ...benchAnswers(scene),
     "workspace.list": () => ({ rows: status.workspace ? [status.workspace, { ...workspaceRow("training"), current: false }] : [] }),
     "workspace.create": ({ kind }) => {
       const row = { ...workspaceRow(kind), vault: false };

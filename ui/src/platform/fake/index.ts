@@ -5,11 +5,25 @@ import { type Answers, answers, workspaceRow } from "./answers";
 import { ago, ahead } from "./fleet";
 
 /** What a fake host shows: a full fleet, an empty one, the first run, an auditor's view, a lost backend, a manager's desk. */
-export type Scene = "full" | "empty" | "first" | "auditor" | "offline" | "manager" | "slow" | "broken" | "training";
+export type Scene =
+  | "full"
+  | "empty"
+  | "first"
+  | "auditor"
+  | "offline"
+  | "manager"
+  | "slow"
+  | "broken"
+  | "training"
+  | "technician"
+  | "gang"
+  | "passed"
+  | "failed";
 
 const person: Record<string, [string, Role[]]> = {
   manager: ["Tomas Lindqvist", ["release_manager"]],
   auditor: ["Noor Haddad", ["auditor"]],
+  ...Object.fromEntries(["technician", "gang", "passed", "failed"].map((scene) => [scene, ["Aino Salo", ["technician"]]])),
 };
 
 /** Simulated answers with typed data: for component tests and pictures. No product build contains it. */
@@ -18,7 +32,7 @@ export function fake(scene: string): Platform {
   const status: HostStatus = {
     workspace: scene === "first" ? undefined : workspaceRow(scene === "training" ? "training" : "remote"),
     backend: scene === "training" ? "this computer" : "backend.northworks.example",
-    connection: scene === "offline" ? "offline" : "connected",
+    connection: scene === "offline" || scene === "technician" ? "offline" : "connected",
     since: ago(252),
     server_time: ago(0),
     person: name,
