@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{Read, Seek as _, SeekFrom, Write as _},
+    ops::Range,
     os::unix::fs::FileExt as _,
     path::Path,
 };
@@ -19,7 +20,7 @@ use envelope::{
     trust::KeyMaterial,
     tuf::{Role, Root, Signed, Targets, TrustedState},
 };
-use model::{PersonName, RolloutId, Seconds, UnixTime};
+use model::{Digest, PersonName, RolloutId, Seconds, UnixTime};
 use protocol::{
     ErrorCode, device,
     operator::{BlobPart, DeviceDetail, ReleaseDetail, SealedArtifactRow, path},
@@ -323,16 +324,7 @@ async fn fetch<'r>(
         let mut bytes = Vec::new();
         while range.start + (bytes.len() as u64) < range.end {
             let offset = range.start + bytes.len() as u64;
-            let query = format!("?offset={offset}&length={}", (range.end - offset).min(BlobPart::MOST));
-            let most = usize::try_from(BlobPart::MOST).unwrap_or(usize::MAX);
-            let part =
-                session.client.file(&format!("{}{query}", path::blob_part(row.ciphertext)), most).await?;
-            match part {
-                Some(part) if !part.is_empty() => bytes.extend(part),
-                _ => {
-                    return Err(Error::new(ErrorCode::NotFound, "the backend has not all of the ciphertext"));
-                }
-            }
+            bytes.extend(part_of(session, row.ciphertext, offset..range.end).await?);
         }
         digests.push(sha256(&bytes));
         to.write_all(&bytes)
@@ -346,6 +338,21 @@ async fn fetch<'r>(
         ));
     }
     Ok((row, list))
+}
+
+/// What the backend sends at once from the beginning of this range of a ciphertext.
+pub(crate) async fn part_of(
+    session: &Session,
+    ciphertext: Digest,
+    range: Range<u64>,
+) -> Result<Vec<u8>, Error> {
+    let length = range.end.saturating_sub(range.start).min(BlobPart::MOST);
+    let path = format!("{}?offset={}&length={length}", path::blob_part(ciphertext), range.start);
+    let most = usize::try_from(BlobPart::MOST).unwrap_or(usize::MAX);
+    match session.client.file(&path, most).await? {
+        Some(part) if !part.is_empty() => Ok(part),
+        Some(_) | None => Err(Error::new(ErrorCode::NotFound, "the backend has not all of the ciphertext")),
+    }
 }
 
 /// The device's certificate, which names the keys that its ticket is for.

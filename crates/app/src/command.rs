@@ -259,6 +259,7 @@ table! { App:
     BenchShow "bench.show" Access::Local, BenchPort => BenchInventory;
     BenchDoctor "bench.doctor" Access::Local, BenchPorts => Page<BenchFinding>;
     BenchBundle "bench.bundle" OPERATE, MakeBundle => BundleSummary, Consent;
+    BenchLayOut "bench.lay_out" OPERATE, BundleFile => Done;
     BenchOpen "bench.open" Access::Local, BundleFile => BundleSummary;
     BenchUpdate "bench.update" Access::Local, UpdateDevices => VisitList, Consent;
     BenchStop "bench.stop" Access::Local, PortName => Done;

@@ -23,6 +23,7 @@ mod fleet;
 mod founding;
 pub mod host;
 mod job;
+mod layout;
 mod library;
 mod link;
 mod memory;

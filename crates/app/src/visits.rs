@@ -42,11 +42,16 @@ impl Handle<BenchUpdate> for App {
         }
         let (session, vault) = (self.session().await?, self.unlocked()?);
         let mut bundles = BTreeMap::new();
+        let mut files = Vec::with_capacity(request.devices.len());
         for device in &request.devices {
-            if !bundles.contains_key(&device.bundle) {
-                let opened = self.open_bundle(Path::new(&device.bundle), &session)?;
-                bundles.insert(device.bundle.clone(), Arc::new(opened));
+            let file = match &device.bundle {
+                Some(file) => file.clone(),
+                None => self.bundle_for(device).await?,
+            };
+            if !bundles.contains_key(&file) {
+                bundles.insert(file.clone(), Arc::new(self.open_bundle(Path::new(&file), &session)?));
             }
+            files.push(file);
         }
         let revoked = Arc::new(fs::read(self.workspace().file("revoked.cbor")).ok());
         let (send, mut told) = tokio::sync::mpsc::unbounded_channel();
@@ -66,7 +71,7 @@ impl Handle<BenchUpdate> for App {
             let port = bench.line.port.clone();
             let live = Live::new(port.clone(), sighting.place.to_string(), self.now());
             let (lines, clock) = (Arc::clone(&self.lines), self.clock());
-            let (bundle, revoked) = (Arc::clone(&bundles[&device.bundle]), Arc::clone(&revoked));
+            let (bundle, revoked) = (Arc::clone(&bundles[&files[at]]), Arc::clone(&revoked));
             let (tell, end, stop) = (send.clone(), send.clone(), cancel.clone());
             let work = async move {
                 let _line = lines.take(&port, stop).await?;

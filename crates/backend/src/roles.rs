@@ -81,7 +81,9 @@ operations! {
     AddDeployments = "add_deployments", &[Admin, Operator];
     StepRollout = "step_rollout", &[Admin, Operator];
 
-    ReadCiphertext = "read_ciphertext", &[Admin, Operator];
+    ReadCiphertext = "read_ciphertext", &[Admin, Operator, Technician];
+    LayOutBundle = "lay_out_bundle", &[Admin, Operator];
+    ReadBundle = "read_bundle", &[Admin, Operator, Technician];
     HandInReceipt = "hand_in_receipt", &[Admin, Operator, Technician];
 
     ReadLinks = "read_links", EVERYBODY;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        BenchBundle, BenchDoctor, BenchList, BenchOpen, BenchReceipts, BenchReport, BenchReports, BenchShow,
+        BenchBundle, BenchDoctor, BenchLayOut, BenchList, BenchOpen, BenchReceipts, BenchReport, BenchReports, BenchShow,
         BenchSync, BenchUpdate,
     },
     dto::{
@@ -46,9 +46,9 @@ pub(crate) enum Verb {
         /// Messages come as they are, without the console's framing
         #[arg(long)]
         raw: bool,
-        /// The offline bundle
+        /// The offline bundle [default: what the backend has for the device, or a kept one]
         #[arg(long, value_name = "FILE")]
-        bundle: PathBuf,
+        bundle: Option<PathBuf>,
         /// Its serial number, where the one device does not say it itself
         #[arg(long, conflicts_with = "all")]
         serial: Option<Serial>,
@@ -86,6 +86,11 @@ pub(crate) enum Verb {
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Lay a bundle out with the backend: benches on the network fetch it as the device is plugged in
+    LayOut {
+        /// Its file
+        bundle: PathBuf,
     },
     /// Verify an offline bundle and show for whom it is
     Open {
@@ -185,7 +190,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                     .hint("update that device alone"));
             }
             session.unlock().await?;
-            let bundle = bundle.display().to_string();
+            let bundle = bundle.map(|bundle| bundle.display().to_string());
             let devices = ports.into_iter().map(|port| UpdateDevice {
                 line: BenchPort { port, baud: Some(baud), raw },
                 bundle: bundle.clone(),
@@ -256,6 +261,11 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             };
             let summary = app.run::<BenchBundle>(request).await?;
             output.result(&summary, || opened(&summary));
+        }
+        Verb::LayOut { bundle } => {
+            let request = BundleFile { file: bundle.display().to_string() };
+            let done = app.run::<BenchLayOut>(request).await?;
+            output.result(&done, || "the backend has it for benches on the network".to_owned());
         }
         Verb::Open { bundle } => {
             let request = BundleFile { file: bundle.display().to_string() };

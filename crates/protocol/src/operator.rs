@@ -17,7 +17,7 @@ mod request;
 mod rollout;
 
 pub use self::model::{DeviceModel, Slot};
-pub use bench::{BlobPart, HandInReceipt};
+pub use bench::{BlobPart, HandInReceipt, LaidOutBundle, LayOutBundle};
 pub use device::{
     Connectivity, DeviceCounts, DeviceDetail, DeviceFilter, DeviceRow, DeviceState, ProofRecord, RevokeDevice,
 };

@@ -212,8 +212,10 @@ pub struct BenchTicket {
 pub struct UpdateDevice {
     /// Where it is.
     pub line: BenchPort,
-    /// The bundle's file.
-    pub bundle: String,
+    /// The bundle's file; what the backend has for the device, or a kept bundle, if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub bundle: Option<String>,
     /// Its serial number, where it does not say it itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

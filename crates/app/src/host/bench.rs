@@ -20,7 +20,7 @@ use crate::{
     bench::{BAUD, Recognized, row, sightings},
     command::Handle,
     dto::{
-        BenchIdentity, BenchPlace, BenchPort, BenchPorts, Page, PlaceState, VisitLive, VisitRow,
+        BenchDevice, BenchIdentity, BenchPlace, BenchPort, BenchPorts, Page, PlaceState, VisitLive, VisitRow,
     },
     vaults::blocking,
     visit::version_of,
@@ -32,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const WATCHED: Duration = Duration::from_secs(20);
 /// How long after nobody answered it is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
+/// How often the backend is asked for a bundle for a device.
+const FETCH: Duration = Duration::from_secs(15);
 
 /// What is known of the bench.
 #[derive(Debug, Default)]
@@ -54,6 +56,17 @@ struct State {
 struct Known {
     place: BenchPlace,
     ask: Ask,
+    /// When the backend is asked for a bundle for it.
+    fetch: Instant,
+}
+
+/// What is to be done after a look at what is plugged in.
+struct Met {
+    /// Place and port of devices to be asked who they are.
+    ask: Vec<(String, String)>,
+    /// Numbers of devices that the backend may have a bundle for.
+    fetch: Vec<String>,
+    changed: bool,
 }
 
 /// When a device is asked who it is.
@@ -95,11 +108,14 @@ async fn watch(host: &Arc<Host>) {
         let ports = host.bench.ports();
         let found = blocking(move || sightings(&ports, BAUD)).await;
         if let (Ok(found), Ok(open)) = (found, host.open_workspace()) {
-            let (due, changed) = host.bench.meet(found.iter().map(row).collect());
-            for port in due {
-                tokio::spawn(ask(Arc::clone(host), open.clone(), port));
+            let met = host.bench.meet(found.iter().map(row).collect());
+            for place in met.ask {
+                tokio::spawn(ask(Arc::clone(host), open.clone(), place));
             }
-            if changed {
+            for serial in met.fetch {
+                tokio::spawn(fetch(Arc::clone(host), open.clone(), serial));
+            }
+            if met.changed {
                 host.hub.list(List::Bench);
             }
         }
@@ -118,6 +134,15 @@ async fn ask(host: Arc<Host>, open: Open, (place, port): (String, String)) {
     drop(line);
     host.bench.said(&place, said, began.elapsed());
     host.hub.list(List::Bench);
+}
+
+/// Keeps what the backend has for a device. Without a network, what is kept is what there is.
+async fn fetch(host: Arc<Host>, open: Open, serial: String) {
+    match open.app.fetch_for(&serial).await {
+        Ok(Some(_)) => host.hub.list(List::Bench),
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, serial, "no bundle was fetched"),
+    }
 }
 
 impl Bench {
@@ -186,8 +211,8 @@ impl Bench {
         self.state().places.values().map(|known| known.place.clone()).collect()
     }
 
-    /// What is plugged in now: what is to be asked, and whether anything changed.
-    fn meet(&self, found: Vec<crate::dto::BenchDevice>) -> (Vec<(String, String)>, bool) {
+    /// What is plugged in now, and what is to be done about it.
+    fn meet(&self, found: Vec<BenchDevice>) -> Met {
         let mut state = self.state();
         let there: BTreeSet<&str> = found.iter().map(|device| device.place.as_str()).collect();
         let before = state.places.len();
@@ -205,8 +230,13 @@ impl Bench {
             }
         }
         let now = Instant::now();
-        let mut due = Vec::new();
+        let mut met = Met { ask: Vec::new(), fetch: Vec::new(), changed };
         for (place, known) in &mut state.places {
+            let serial = known.place.inventory.as_ref().and_then(|inventory| inventory.hardware_id.clone());
+            if let Some(serial) = serial.filter(|_| known.ask == Ask::Known && known.fetch <= now) {
+                known.fetch = now + FETCH;
+                met.fetch.push(serial);
+            }
             let wanted = match known.ask {
                 Ask::Now => true,
                 Ask::At(at) => at <= now,
@@ -214,10 +244,10 @@ impl Bench {
             };
             if wanted && known.place.visit.is_none() {
                 known.ask = Ask::Asked;
-                due.push((place.clone(), known.place.device.port.clone()));
+                met.ask.push((place.clone(), known.place.device.port.clone()));
             }
         }
-        (due, changed)
+        met
     }
 
     fn put_off(&self, place: &str) {
@@ -257,7 +287,7 @@ impl Bench {
 }
 
 impl Known {
-    const fn new(device: crate::dto::BenchDevice) -> Self {
+    fn new(device: BenchDevice) -> Self {
         let place = BenchPlace {
             device,
             state: PlaceState::Looking,
@@ -269,6 +299,6 @@ impl Known {
             last: None,
             error: None,
         };
-        Self { place, ask: Ask::Now }
+        Self { place, ask: Ask::Now, fetch: Instant::now() }
     }
 }

@@ -210,7 +210,8 @@ impl Shown {
                 };
                 shown.lines.clear();
                 for device in &update.devices {
-                    let file = Path::new(&device.bundle).file_name().unwrap_or_default().to_string_lossy();
+                    let file = device.bundle.as_ref().and_then(|file| Path::new(file).file_name());
+                    let file = file.map_or("what the backend has for it".into(), |name| name.to_string_lossy());
                     shown.line(&device.line.port, &file);
                 }
             }

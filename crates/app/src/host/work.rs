@@ -98,6 +98,10 @@ impl Handle<JobStart> for Host {
                 error = host.canceled(&cancel, id) => Err(error),
             };
             if let Some(row) = host.jobs.end(id, outcome, host.clock.now()) {
+                // Receipts went home, or bundles came.
+                if row.command.starts_with("bench.") {
+                    host.hub.list(List::Bench);
+                }
                 host.hub.job(row);
             }
         });

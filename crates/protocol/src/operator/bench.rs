@@ -1,3 +1,4 @@
+use model::DeviceId;
 use serde::{Deserialize, Serialize};
 
 use crate::Base64;
@@ -7,6 +8,22 @@ use crate::Base64;
 pub struct HandInReceipt {
     /// `fleetseal-receipt/1`, signed by whoever hands it in.
     pub receipt: Base64,
+}
+
+/// Lays a bundle out for the devices that it is for, so that a bench on the network finds it there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LayOutBundle {
+    /// All of it but its payloads, which the backend has.
+    pub bundle: Base64,
+    /// For whom it is.
+    pub devices: Vec<DeviceId>,
+}
+
+/// The bundle that was laid out last for a device.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LaidOutBundle {
+    /// All of it but its payloads, which are read as ciphertexts.
+    pub bundle: Base64,
 }
 
 /// A part of a ciphertext.

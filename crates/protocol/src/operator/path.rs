@@ -60,6 +60,8 @@ pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 pub const LINKS: &str = "/v1/operator/links";
 /// `POST` [`super::HandInReceipt`]: what was done to a device on the service bench.
 pub const RECEIPTS: &str = "/v1/operator/receipts";
+/// `POST` [`super::LayOutBundle`]: for benches on the network.
+pub const BUNDLES: &str = "/v1/operator/bundles";
 /// Ciphertexts are uploaded below, and read for offline bundles.
 pub const BLOBS: &str = "/v1/operator/blobs";
 
@@ -112,6 +114,11 @@ pub fn proven(token: TokenId) -> String {
 /// `GET`: [`super::DeviceDetail`].
 pub fn device(device: DeviceId) -> String {
     format!("{DEVICES}/{device}")
+}
+
+/// `GET` [`super::LaidOutBundle`].
+pub fn device_bundle(device: DeviceId) -> String {
+    format!("{DEVICES}/{device}/bundle")
 }
 
 /// `GET` a page of [`super::TimelineEntry`].

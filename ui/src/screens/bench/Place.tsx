@@ -307,6 +307,9 @@ function Verdict({ slot }: { slot: Slot }) {
 function After({ report }: { report: VisitReport }) {
   const { t } = useTranslation();
   const write = useOrder("bench.report");
+  const reports = useAsk("bench.reports", {});
+  // Where the receipt is by now.
+  const receipt = reports.data?.rows.find((row) => row.id === report.id)?.receipt ?? report.receipt;
   const took = duration((instant(report.ended_at) - instant(report.began_at)) / 1000);
   return (
     <div className="benchgoing">
@@ -317,8 +320,8 @@ function After({ report }: { report: VisitReport }) {
       <span className="mono">{report.version}</span>
       <span className="t3 s12">{took}</span>
       <span className="grow" />
-      <State kind={report.receipt === "handed_in" ? "ok" : report.receipt === "queued" ? "idle" : "bad"}>
-        {t("reports.receipt")}: {t(`receipt.${report.receipt}`)}
+      <State kind={receipt === "handed_in" ? "ok" : receipt === "queued" ? "idle" : "bad"}>
+        {t("reports.receipt")}: {t(`receipt.${receipt}`)}
       </State>
       <Button size="lg" icon={<IconFileText className="i" aria-hidden="true" />} onClick={() => save(write, report, "pdf")}>
         {t("bench.report.pdf")}

@@ -114,6 +114,8 @@ export const bench: typeof en = {
   "doctor.topic.ports": "Anschlüsse",
   "doctor.topic.udev_rules": "Regeln für udev",
   "doctor.warning": "Warnung",
+  "event.bench_visit": "An der Werkbank besucht",
+  "event.bundle_laid_out": "Bündel bereitgelegt",
   "place.bench": "Werkbank",
   "place.bundles": "Bündel",
   "place.doctor": "Diesen Rechner prüfen",

@@ -112,6 +112,8 @@ export const bench = {
   "doctor.topic.ports": "Ports",
   "doctor.topic.udev_rules": "Rules for udev",
   "doctor.warning": "Warning",
+  "event.bench_visit": "Visited on the bench",
+  "event.bundle_laid_out": "Bundle laid out",
   "place.bench": "Bench",
   "place.bundles": "Bundles",
   "place.doctor": "Check this computer",

@@ -114,6 +114,8 @@ export const bench: typeof en = {
   "doctor.topic.ports": "Ports",
   "doctor.topic.udev_rules": "Règles udev",
   "doctor.warning": "Avertissement",
+  "event.bench_visit": "Visité à l'établi",
+  "event.bundle_laid_out": "Lot préparé",
   "place.bench": "Établi",
   "place.bundles": "Lots",
   "place.doctor": "Vérifier cet ordinateur",

@@ -114,6 +114,8 @@ export const bench: typeof en = {
   "doctor.topic.ports": "Poorten",
   "doctor.topic.udev_rules": "Regels voor udev",
   "doctor.warning": "Waarschuwing",
+  "event.bench_visit": "Op de werkbank bezocht",
+  "event.bundle_laid_out": "Bundel klaargelegd",
   "place.bench": "Werkbank",
   "place.bundles": "Bundels",
   "place.doctor": "Deze computer nakijken",

@@ -3,6 +3,7 @@
 mod alarm;
 mod audit;
 mod blob;
+mod bundle;
 mod device;
 pub(crate) mod enrolment;
 mod event;
@@ -98,6 +99,8 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .put(&below(path::BLOBS, ""), UploadSealed, blob::put)
         .get(&below(path::BLOBS, "/part"), ReadCiphertext, blob::part_of)
         .post(path::RECEIPTS, HandInReceipt, receipt::take)
+        .post(path::BUNDLES, LayOutBundle, bundle::lay_out)
+        .get(&below(path::DEVICES, "/bundle"), ReadBundle, bundle::of_device)
         .get(path::ROLLOUTS, ReadRollouts, rollout::list)
         .post(path::ROLLOUTS, PlanRollout, rollout::plan)
         .get(&below(path::ROLLOUTS, ""), ReadRollouts, rollout::show)
