@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::program::{Answer, program, run};
 
 /// How long the whole of a page may take.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(480);
 
 /// What the commands of a page came to, and the folder they were typed in.
 pub(crate) struct Played {

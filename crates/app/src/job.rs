@@ -22,7 +22,7 @@ pub(crate) enum News {
     /// A visit on the bench went on.
     Visit(VisitLive),
     /// A visit on the bench at this place ended.
-    Visited(String, VisitRow),
+    Visited(String, Box<VisitRow>),
 }
 
 /// Told what work tells.

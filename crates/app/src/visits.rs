@@ -84,7 +84,7 @@ impl Handle<BenchUpdate> for App {
                 .await
             };
             visits.push(Going { live, cancel, ended: None });
-            tokio::spawn(async move { drop(end.send((at, Heard::Ended(work.await)))) });
+            tokio::spawn(async move { drop(end.send((at, Heard::Ended(Box::new(work.await))))) });
         }
         drop(send);
         for going in &visits {
@@ -98,8 +98,8 @@ impl Handle<BenchUpdate> for App {
                     tell(News::Visit(going.live.shown.clone()));
                 }
                 Heard::Ended(ended) => {
-                    going.ended = Some(ended);
-                    tell(News::Visited(going.live.shown.place.clone(), going.row()));
+                    going.ended = Some(*ended);
+                    tell(News::Visited(going.live.shown.place.clone(), Box::new(going.row())));
                 }
             }
             let (done, total) = visits.iter().fold((0, 0), |(done, total), going| {
@@ -134,7 +134,7 @@ impl Handle<BenchStop> for App {
 /// What comes from the thread of a visit.
 enum Heard {
     Told(Told),
-    Ended(Result<VisitReport, Error>),
+    Ended(Box<Result<VisitReport, Error>>),
 }
 
 /// A visit that was begun.

@@ -11,9 +11,9 @@ export type UpdateDevice = {
  */
 line: BenchPort, 
 /**
- * The bundle's file.
+ * The bundle's file; what the backend has for the device, or a kept bundle, if left out.
  */
-bundle: string, 
+bundle?: string, 
 /**
  * Its serial number, where it does not say it itself.
  */

@@ -248,6 +248,7 @@ export interface Commands {
   "bench.show": { request: BenchPort; response: BenchInventory };
   "bench.doctor": { request: BenchPorts; response: Page<BenchFinding> };
   "bench.bundle": { request: MakeBundle; response: BundleSummary };
+  "bench.lay_out": { request: BundleFile; response: Done };
   "bench.open": { request: BundleFile; response: BundleSummary };
   "bench.update": { request: UpdateDevices; response: VisitList };
   "bench.stop": { request: PortName; response: Done };

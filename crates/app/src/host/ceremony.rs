@@ -373,7 +373,7 @@ mod tests {
         let add = || ceremonies.add("release.seal", shown("seal"), place(), UnixTime::EPOCH).unwrap();
         let (by_hand, _) = add();
         assert!(!ceremonies.wait_for(one) && !ceremonies.wait_for(other));
-        let watch: job::Watch = std::sync::Arc::new(|_, _, _| {});
+        let watch: job::Watch = std::sync::Arc::new(|_| {});
         let (as_job, _) = job::watched(one, watch, crate::Shutdown::new(), async { add() }).await;
         assert!(ceremonies.wait_for(one) && !ceremonies.wait_for(other));
         ceremonies.take(by_hand).unwrap();

@@ -87,7 +87,7 @@ impl Handle<JobStart> for Host {
                 }
             }
             News::Visit(visit) => watching.bench.visit(visit, &watching.hub),
-            News::Visited(place, row) => watching.bench.visited(&place, row, &watching.hub),
+            News::Visited(place, row) => watching.bench.visited(&place, *row, &watching.hub),
         });
         let work =
             watched(id, watch, cancel.clone(), host.rpc(Window::Main, &request.command, request.request));

@@ -131,7 +131,7 @@ impl Sheet {
         self.value("State", Font::Plain, state);
         self.value("SHA-256", Font::Mono, &report.id.to_string());
         self.value("Signed by key", Font::Mono, &report.signed_by.to_string());
-        self.y -= 6.0;
+        self.y -= 20.0;
         self.text(Font::Plain, 8.0, GREY, LEFT, "The signed receipt (COSE_Sign1, base64):");
         for part in chunks(&BASE64_STANDARD.encode(&*report.signed_receipt), 106) {
             self.y -= 9.5;
@@ -143,10 +143,10 @@ impl Sheet {
     /// PASS or FAIL, as large as on the bench.
     fn verdict(&mut self, report: &VisitReport) {
         let (word, colour) = if report.passed { ("PASS", PASS) } else { ("FAIL", FAIL) };
-        self.y -= 72.0;
+        let bottom = self.y - 72.0;
         self.colour(colour);
-        self.content.rect(LEFT, self.y, RIGHT - LEFT, 52.0).fill_nonzero();
-        self.y += 17.0;
+        self.content.rect(LEFT, bottom, RIGHT - LEFT, 52.0).fill_nonzero();
+        self.y = bottom + 17.0;
         self.text(Font::Bold, 26.0, WHITE, LEFT + 16.0, word);
         let said = match (&report.why, report.passed) {
             (_, true) => format!("It runs {}, confirmed.", report.version),
@@ -154,12 +154,12 @@ impl Sheet {
             (None, false) => report.code.clone().unwrap_or_default(),
         };
         let lines = wrap(&said, 66);
-        self.y += 5.0 * lines.len() as f32 - 2.0;
+        self.y = bottom + if lines.len() > 1 { 29.0 } else { 22.0 };
         for line in lines {
             self.text(Font::Plain, 10.5, WHITE, LEFT + 116.0, &line);
             self.y -= 13.0;
         }
-        self.y = (self.y / 1.0).min(PAGE.1 - 60.0 - 42.0 - 18.0 - 72.0) - 4.0;
+        self.y = bottom - 4.0;
     }
 
     fn section(&mut self, title: &str) {

@@ -191,10 +191,14 @@ const gang: BenchPlace[] = Array.from({ length: 16 }, (_, i) => {
   return place(name, serial, { device: { port, place: name }, ...(i < 13 ? changes[i % 8] : rest) });
 });
 
+const updated = place("usb-1-4.2", "HX220-0447731");
+for (const slot of updated.inventory?.slots ?? []) slot.version = "2.4.1";
+if (updated.offer) updated.offer.up_to_date = true;
+
 const bench: Record<string, BenchPlace[]> = {
   technician: [place("usb-1-4.2", "HX220-0447731"), recovery, silent],
   gang,
-  passed: [place("usb-1-4.2", "HX220-0447731", { last: { port: "/dev/ttyACM2", report: report("HX220-0447731", "2.4.0", 4) } })],
+  passed: [{ ...updated, last: { port: "/dev/ttyACM2", report: report("HX220-0447731", "2.4.0", 4) } }],
   failed: [
     place("usb-1-4.2", "HX220-0447731", {
       last: { port: "/dev/ttyACM2", report: report("HX220-0447731", "2.4.0", 4, { ...rolledBack, identity_proven: true }) },

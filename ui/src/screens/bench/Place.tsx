@@ -76,7 +76,7 @@ export function Place({ slot }: { slot: Slot }) {
 
 function Known({ slot }: { slot: Slot }) {
   const { t } = useTranslation();
-  const before = slot.last?.report?.before ?? slot.runs ?? t("bench.notold");
+  const before = slot.visit?.do_not_unplug ? undefined : (slot.last?.report?.before ?? slot.runs);
   return (
     <>
       <div className="benchfacts">

@@ -14,7 +14,7 @@ const took = (times: StepTime[] | undefined, step: VisitStep) => {
 };
 
 /** The steps of a visit, each with what can be undone after it. */
-export function Steps({ visit, before }: { visit?: VisitLive; before: string }) {
+export function Steps({ visit, before }: { visit?: VisitLive; before?: string }) {
   const { t } = useTranslation();
   const at = visit ? steps.indexOf(visit.step) : -1;
   return (
@@ -39,7 +39,8 @@ export function Steps({ visit, before }: { visit?: VisitLive; before: string }) 
               ) : upload && visit.do_not_unplug ? (
                 t("bench.overwrites")
               ) : (
-                t(`bench.stepwhy.${step}`, { before })
+                // Without anything that ran before, there is nothing to go back to.
+                (before !== undefined || step === "verify") && t(`bench.stepwhy.${step}`, { before })
               )}
             </span>
           </li>
