@@ -165,7 +165,9 @@ function Act({ slot }: { slot: Slot }) {
     void go({ to: "/bench", search: { place: slot.device.place } });
   };
   // Enter begins wherever nothing else has the focus.
-  useHotkeys([["Enter", () => slot.ready && (document.activeElement ?? document.body) === document.body && begin()]]);
+  const unfocused = () => (document.activeElement ?? document.body) === document.body;
+  // What has the focus takes its Enter itself.
+  useHotkeys([["Enter", () => slot.ready && unfocused() && begin(), { preventDefault: false }]]);
   if (slot.last && passed(slot)) return null;
   if (slot.inventory && !slot.inventory.hardware_id) return <ByLabel slot={slot} />;
   return (
