@@ -150,11 +150,7 @@ fn show(port: &BenchPort) -> Result<BenchInventory, Error> {
     inventory(port, &sighting, &mut driver)
 }
 
-fn inventory(
-    port: &BenchPort,
-    sighting: &Sighting,
-    driver: &mut SmpDriver,
-) -> Result<BenchInventory, Error> {
+fn inventory(port: &BenchPort, sighting: &Sighting, driver: &mut SmpDriver) -> Result<BenchInventory, Error> {
     let failed = |source| unanswered(&port.port, source);
     let inventory = driver.inventory().map_err(failed)?;
     let info = match inventory.mode {

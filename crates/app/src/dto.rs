@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod bundle;
 mod change;
 mod device;
 mod fleet;
@@ -16,6 +17,7 @@ mod watch;
 
 pub use audit::*;
 pub use bench::*;
+pub use bundle::*;
 pub use change::*;
 pub use device::*;
 pub use fleet::*;

@@ -29,7 +29,11 @@ impl Handle<BenchLayOut> for App {
         let (bundle, opened) = self.open_bundle(file, &session)?;
         let unread = |source: std::io::Error| Error::file("read", file, &source);
         let mut head = Vec::new();
-        fs::File::open(file).map_err(unread)?.take(bundle.payloads_at).read_to_end(&mut head).map_err(unread)?;
+        fs::File::open(file)
+            .map_err(unread)?
+            .take(bundle.payloads_at)
+            .read_to_end(&mut head)
+            .map_err(unread)?;
         let devices = opened.devices.iter().map(|entry| entry.label.device).collect();
         session.client.tell(path::BUNDLES, &LayOutBundle { bundle: head.into(), devices }).await?;
         Ok(Done {})

@@ -64,8 +64,8 @@ impl App {
 /// Keeps a report below the bench's `folder`.
 pub(crate) fn keep(folder: &Path, report: &VisitReport) -> Result<(), Error> {
     let folder = make_folder(&folder.join("reports"))?;
-    let bytes = serde_json::to_vec(report)
-        .map_err(|source| Error::internal("failed to write a report", source))?;
+    let bytes =
+        serde_json::to_vec(report).map_err(|source| Error::internal("failed to write a report", source))?;
     replace(&folder.join(format!("{:012}-{}.json", report.ended_at.as_secs(), report.id)), &bytes)
 }
 
@@ -88,9 +88,8 @@ pub(crate) mod tests {
             place: "usb-1-4.2".into(),
             passed,
             code: (!passed).then(|| "rolled_back".into()),
-            why: (!passed).then(|| {
-                "the device went back to what it ran before: the new image did not stay up".into()
-            }),
+            why: (!passed)
+                .then(|| "the device went back to what it ran before: the new image did not stay up".into()),
             before: Some("2.4.0".parse().unwrap()),
             version: "2.4.1".parse().unwrap(),
             artifact: sha256(b"artifact"),

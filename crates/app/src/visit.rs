@@ -1,13 +1,7 @@
 //! A visit on the bench: the ticket of a bundle is verified in the device's stead, the device proves who it
 //! is, gets what was signed for it, and a receipt of it comes home.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use ::bench::{
     Driver as _, Locator as _, Mode, Place, SmpDriver, Visit,

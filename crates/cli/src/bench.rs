@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use app::{
     Error,
     command::{
-        BenchBundle, BenchDoctor, BenchLayOut, BenchList, BenchOpen, BenchReceipts, BenchReport, BenchReports, BenchShow,
-        BenchSync, BenchUpdate,
+        BenchBundle, BenchDoctor, BenchLayOut, BenchList, BenchOpen, BenchReceipts, BenchReport,
+        BenchReports, BenchShow, BenchSync, BenchUpdate,
     },
     dto::{
         BenchPort, BenchPorts, BenchSeverity, BundleFile, BundleSummary, MakeBundle, Nothing, ReceiptQueue,
@@ -215,8 +215,9 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
         Verb::Reports => {
             let page = app.run::<BenchReports>(Nothing {}).await?;
             output.result(&page, || {
-                let mut rows =
-                    vec![["", "serial", "before", "version", "ended", "receipt", "id"].map(str::to_owned).to_vec()];
+                let mut rows = vec![
+                    ["", "serial", "before", "version", "ended", "receipt", "id"].map(str::to_owned).to_vec(),
+                ];
                 rows.extend(page.rows.iter().map(|report| {
                     vec![
                         if report.passed { "PASS" } else { "FAIL" }.to_owned(),
@@ -241,7 +242,8 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                 Some(id) => id,
                 None => {
                     let newest = app.run::<BenchReports>(Nothing {}).await?.rows.into_iter().next();
-                    let missing = || Error::new(app::ErrorCode::NotFound, "nothing was done at this bench yet");
+                    let missing =
+                        || Error::new(app::ErrorCode::NotFound, "nothing was done at this bench yet");
                     newest.ok_or_else(missing)?.id
                 }
             };
@@ -326,7 +328,7 @@ fn verdicts(session: &Session<'_>, rows: &[VisitRow]) -> String {
 
 fn verdict(session: &Session<'_>, passed: bool) -> String {
     let (colour, word) = if passed { ("32;1", "PASS") } else { ("31;1", "FAIL") };
-    session.output.paint(colour, word).to_string()
+    session.output.paint(colour, word)
 }
 
 fn why(row: &VisitRow) -> String {

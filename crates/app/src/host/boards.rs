@@ -37,7 +37,8 @@ impl Boards {
         let technician = join(stage).await?;
         let constant = "a constant parses";
         let mut plans = [plan("TRN-B1-"), plan("TRN-B2-"), plan("STRANGER-1")];
-        let (update, version): (_, Version) = (stage.dir.join("demo-meter-1.1.0"), "1.1.0".parse().expect(constant));
+        let (update, version): (_, Version) =
+            (stage.dir.join("demo-meter-1.1.0"), "1.1.0".parse().expect(constant));
         plans[0].write_image(&version, &update)?;
         let release = release(stage, rules, &update).await?;
         let mut devices = Vec::new();

@@ -206,12 +206,15 @@ impl Shown {
                 let update: UpdateDevices = read(command, request)?;
                 shown.title = match update.devices.as_slice() {
                     [_] => "Open the ticket of a device on the bench, and update it".to_owned(),
-                    devices => format!("Open the tickets of {} devices on the bench, and update them", devices.len()),
+                    devices => {
+                        format!("Open the tickets of {} devices on the bench, and update them", devices.len())
+                    }
                 };
                 shown.lines.clear();
                 for device in &update.devices {
                     let file = device.bundle.as_ref().and_then(|file| Path::new(file).file_name());
-                    let file = file.map_or("what the backend has for it".into(), |name| name.to_string_lossy());
+                    let file =
+                        file.map_or("what the backend has for it".into(), |name| name.to_string_lossy());
                     shown.line(&device.line.port, &file);
                 }
             }

@@ -373,12 +373,7 @@ impl Changed {
             List::Device => self.devices.clear(),
             List::Rollout => self.rollouts.clear(),
             List::Release => self.releases.clear(),
-            List::Link
-            | List::Request
-            | List::Enrolment
-            | List::Alarm
-            | List::Workspace
-            | List::Bench => {}
+            List::Link | List::Request | List::Enrolment | List::Alarm | List::Workspace | List::Bench => {}
         }
     }
 

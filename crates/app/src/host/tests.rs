@@ -283,7 +283,10 @@ async fn the_training_fleet_has_devices_a_rollout_people_and_boards_on_the_bench
     for serial in ["TRN-B1-000000", "TRN-B2-000000"] {
         assert_eq!(of(serial)["identity"], "proven");
         assert_eq!(of(serial)["offer"]["ticket"]["version"], "1.1.0");
-        assert_eq!((&of(serial)["offer"]["ours"], &of(serial)["offer"]["up_to_date"]), (&json!(true), &json!(false)));
+        assert_eq!(
+            (&of(serial)["offer"]["ours"], &of(serial)["offer"]["up_to_date"]),
+            (&json!(true), &json!(false))
+        );
     }
     assert_eq!(of("STRANGER-1")["identity"], "unknown");
     assert!(of("STRANGER-1").get("offer").is_none());

@@ -201,7 +201,8 @@ impl Sheet {
             let [(a, b), (c, d), (e, f)] = share.map(at);
             self.content.move_to(a, b).line_to(c, d).line_to(e, f).stroke();
         }
-        let core = [(12.0, 7.8), (15.64, 9.9), (15.64, 14.1), (12.0, 16.2), (8.36, 14.1), (8.36, 9.9)].map(at);
+        let core =
+            [(12.0, 7.8), (15.64, 9.9), (15.64, 14.1), (12.0, 16.2), (8.36, 14.1), (8.36, 9.9)].map(at);
         self.colour(ACCENT);
         self.content.move_to(core[0].0, core[0].1);
         for (x, y) in &core[1..] {

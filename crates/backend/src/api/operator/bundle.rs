@@ -36,7 +36,8 @@ pub(super) async fn lay_out(
     Json(request): Json<LayOutBundle>,
 ) -> Answer<StatusCode> {
     let raw = request.bundle.0;
-    let wrong = || Refusal::new(ErrorCode::InvalidObject, "This is no bundle of this fleet, or a lapsed one.");
+    let wrong =
+        || Refusal::new(ErrorCode::InvalidObject, "This is no bundle of this fleet, or a lapsed one.");
     let (head, rest) = raw.split_first_chunk::<{ Bundle::HEAD }>().ok_or_else(wrong)?;
     let length = Bundle::index_length(head).map_err(|_| wrong())?;
     let bundle = rest.get(..length).and_then(|index| Bundle::peek(index).ok()).ok_or_else(wrong)?;
