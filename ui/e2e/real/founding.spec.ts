@@ -55,6 +55,7 @@ test("a vault is made and a fleet is founded on this computer", async () => {
   await vault.getByRole("button", { name: "Create vault" }).click();
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByLabel("Organization, as in every certificate").fill("Example Works");
+  await page.getByRole("radio", { name: /I alone/ }).check();
   await page.getByRole("button", { name: "Found the fleet" }).click();
   await findsNothing(vault);
   await consent(vault);

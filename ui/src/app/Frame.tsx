@@ -32,11 +32,12 @@ export function Frame() {
 
   if (status.data === undefined && status.error === null) return <Loading rows={4} />;
   if (path === "/first-run") return <FirstRun />;
-  if (!status.data?.workspace?.fleet) return <Navigate to="/first-run" replace />;
+  const workspace = status.data?.workspace;
+  if (!status.data || !workspace?.fleet || workspace.founding) return <Navigate to="/first-run" replace />;
   // A technician's home is the bench.
   if (path === "/" && !placesOf(status.data.roles).some((one) => one.to === "/")) return <Navigate to="/bench" replace />;
   return (
-    <div className={`app ${status.data.workspace.kind === "training" ? "training" : ""}`}>
+    <div className={`app ${workspace.kind === "training" ? "training" : ""}`}>
       <aside className="rail">
         <div className="brand">
           <Seal parts={["on", "on", "on"]} met size={18} label="" />

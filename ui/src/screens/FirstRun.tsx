@@ -12,6 +12,7 @@ import { Facts, Panel } from "@/parts/Panel";
 import { Seal } from "@/parts/Seal";
 import { Glyph, State } from "@/parts/State";
 import { platform } from "@/platform";
+import { Founding } from "./Founding";
 
 type Step = "where" | "vault" | "fleet" | "ready";
 const steps: Step[] = ["where", "vault", "fleet", "ready"];
@@ -21,21 +22,21 @@ export function FirstRun() {
   const { t } = useTranslation();
   const go = useNavigate();
   const status = useAsk("view.status", {});
-  const unfinished = status.data?.workspace?.fleet ? undefined : status.data?.workspace;
+  const workspace = status.data?.workspace;
+  const unfinished = workspace?.fleet && !workspace.founding ? undefined : workspace;
   const [step, to] = useState<Step>(!unfinished ? "where" : unfinished.vault ? "fleet" : "vault");
   const [kind, setKind] = useState<"local" | "remote">(unfinished?.kind === "remote" ? "remote" : "local");
   const workspaces = useAsk("workspace.list", {});
   const others = workspaces.data?.rows.filter((row) => row.fleet) ?? [];
   const change = useOrder("workspace.switch");
-  const [form, setForm] = useState({ name: "", organization: "", station: "st-01", file: "" });
+  const [form, setForm] = useState({ name: "", file: "" });
   const [devices, setDevices] = useState(500);
   const [differ, setDiffer] = useState(false);
   const create = useOrder("workspace.create");
-  const found = useOrder("backend.found");
   const join = useOrder("fleet.join");
   const card = useAsk("vault.card", {}, step === "fleet" && kind === "remote");
   const at = steps.indexOf(step);
-  const error = create.error ?? found.error ?? join.error;
+  const error = create.error ?? join.error;
   const set = (change: Partial<typeof form>) => setForm((before) => ({ ...before, ...change }));
   const field = (name: keyof typeof form, label: string) => (
     <TextInput label={label} value={form[name]} onChange={(event) => set({ [name]: event.target.value })} />
@@ -48,11 +49,6 @@ export function FirstRun() {
   const begin = async () => {
     await create.mutateAsync({ name: form.name, kind });
     to("vault");
-  };
-  const foundIt = async () => {
-    bringVault();
-    await found.mutateAsync({ organization: form.organization, station: form.station, cards: [], threshold: 1 });
-    to("ready");
   };
   const choose = async () => {
     const file = await platform().pickFile();
@@ -165,23 +161,7 @@ export function FirstRun() {
               </div>
             </>
           )}
-          {step === "fleet" && kind === "local" && (
-            <>
-              <h1>{t("first.found1")}</h1>
-              <p className="t2 sub">{t("first.foundsub")}</p>
-              <div className="fields">
-                {field("organization", t("first.organization"))}
-                {field("station", t("first.station"))}
-              </div>
-              {found.isPending && <State kind="warn">{t("sign.inwindow")}</State>}
-              <div className="row acts">
-                <span className="grow" />
-                <Button size="lg" look="primary" disabled={!form.organization || !form.station || found.isPending} onClick={foundIt}>
-                  {t("first.found")}
-                </Button>
-              </div>
-            </>
-          )}
+          {step === "fleet" && kind === "local" && <Founding file={unfinished?.founding} done={() => to("ready")} />}
           {step === "fleet" && kind === "remote" && !join.data && (
             <>
               <h1>{t("first.joinq")}</h1>
@@ -195,7 +175,7 @@ export function FirstRun() {
               )}
               <div className="row joinfile">
                 <span className="grow">{field("file", t("first.file"))}</span>
-                <Button onClick={choose}>{t("propose.drop")}</Button>
+                <Button onClick={choose}>{t("act.choose")}</Button>
               </div>
               <div className="row acts">
                 <span className="grow" />

@@ -5,6 +5,7 @@ import type { en } from "./en";
 export const de: Record<keyof typeof en, string> = {
   ...bench,
   "act.cancel": "Abbrechen",
+  "act.choose": "Datei wählen…",
   "act.close": "Schließen",
   "act.keep": "So lassen",
   "act.reason": "Grund, fürs Protokoll",
@@ -198,7 +199,7 @@ export const de: Record<keyof typeof en, string> = {
   "first.fleet.sub": "Gründen oder beitreten",
   "first.found": "Flotte gründen",
   "first.found1": "Gründen Sie Ihre Flotte",
-  "first.foundsub": "Eine Signatur gründet sie: Ihre. Weitere können später dazukommen.",
+  "first.foundsub": "Jetzt entstehen ihre Schlüssel. Damit signieren die Schlüsselhalter Releases, und niemand sonst.",
   "first.go": "Übersicht öffnen",
   "first.ifone": "Weicht eine Stelle ab, halten Sie an: jemand könnte zwischen Ihnen und Ihrer Flotte stehen.",
   "first.join": "Beitreten",
@@ -231,6 +232,16 @@ export const de: Record<keyof typeof en, string> = {
   "first.vaultsub":
     "Ihre Signierschlüssel liegen in einer versiegelten Datei auf diesem Rechner. Sie öffnet sich in einem eigenen Fenster.",
   "first.waitvault": "Legen Sie ihn im Tresorfenster an, dann kommen Sie zurück.",
+  "first.who": "Wer signiert",
+  "first.together": "Zwei von drei Schlüsselhaltern",
+  "first.togethersub": "Sie und zwei Kollegen; zwei von Ihnen signieren. Niemand entscheidet allein.",
+  "first.alone": "Ich allein",
+  "first.alonesub": "Keine Funktionstrennung: Das steht für immer in jedem Release und im Protokoll.",
+  "first.card": "Karte von Schlüsselhalter {{n}}",
+  "first.waitq": "Ihre Flotte wartet auf eine Signatur",
+  "first.waitsub":
+    "Ein zweiter Schlüsselhalter signiert die Gründungsdatei mit „fleetseal fleet sign“, hier oder an einer Kopie, die an denselben Ort zurückkommt.",
+  "first.adopt": "Sie ist signiert",
   "first.where": "Arbeitsbereich",
   "first.where.sub": "Womit verbinden",
   "first.whereq": "Wo ist Ihre Flotte?",
