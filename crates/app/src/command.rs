@@ -183,6 +183,7 @@ table! { App:
     FleetRemovePersonPreview "fleet.remove_person_preview" ADMIN, RemovePerson => Preview;
     FleetRemovePerson "fleet.remove_person" ADMIN, Commit<RemovePerson> => RemovedPerson;
     FleetKeys "fleet.keys" Access::Member, Nothing => crate::dto::FleetKeys;
+    FleetDraftChangePreview "fleet.draft_change_preview" ADMIN, DraftChange => Preview;
     FleetDraftChange "fleet.draft_change" ADMIN, DraftChange => DraftedChange;
     FleetExpiries "fleet.expiries" Access::Member, Nothing => Page<Expiry>;
     FleetRenewServer "fleet.renew_server" ADMIN, Nothing => Done, Consent;
@@ -206,6 +207,10 @@ table! { App:
     DeviceTimeline "device.timeline" Access::Member, DeviceTimelineRequest => Page<TimelineEntry>;
     DeviceRevokePreview "device.revoke_preview" ADMIN, DeviceName => Preview;
     DeviceRevoke "device.revoke" ADMIN, RevokeDevice => RevokedDevice, Consent;
+    DeviceRetirePreview "device.retire_preview" ADMIN, DeviceName => Preview;
+    DeviceRetire "device.retire" ADMIN, RevokeDevice => RevokedDevice, Consent;
+    DeviceReplacePreview "device.replace_preview" ADMIN, DeviceName => Preview;
+    DeviceReplace "device.replace" ADMIN, ReplaceDevice => EnrolmentTokenText, Consent;
     DeviceClearClonedPreview "device.clear_cloned_preview" ADMIN, DeviceName => Preview;
     DeviceClearCloned "device.clear_cloned" ADMIN, ClearCloned => Done;
 
@@ -252,6 +257,7 @@ table! { App:
     RolloutAbort "rollout.abort" OPERATE, Commit<RolloutName> => RolloutDetail;
 
     LinkList "link.list" Access::Member, ListLinks => Page<LinkRow>;
+    LinkEvents "link.events" Access::Member, ListLinkEvents => Page<LinkEvent>;
     LinkRevoke "link.revoke" OPERATE, LinkName => Done;
     LinkReissue "link.reissue" OPERATE, LinkName => Done;
 

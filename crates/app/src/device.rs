@@ -3,7 +3,7 @@
 use model::DeviceId;
 use protocol::{
     ErrorCode,
-    operator::{self, DeviceDetail, DeviceRow, DeviceState, Page, TimelineEntry, path},
+    operator::{self, DeviceDetail, DeviceRow, DeviceSort, DeviceState, Page, TimelineEntry, path},
 };
 use serde::Serialize;
 use vault::KeyRole;
@@ -11,8 +11,8 @@ use vault::KeyRole;
 use crate::{
     App, Error,
     command::{
-        DeviceClearCloned, DeviceClearClonedPreview, DeviceList, DeviceRevoke, DeviceRevokePreview,
-        DeviceShow, DeviceTimeline, Handle,
+        DeviceClearCloned, DeviceClearClonedPreview, DeviceList, DeviceRetire, DeviceRetirePreview,
+        DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, Handle,
     },
     dto::{
         ClearCloned, DeviceName, DeviceTimelineRequest, Done, ExposedRelease, ListDevices, Preview,
@@ -35,6 +35,12 @@ pub(crate) struct Query {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    engaged: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort: Option<DeviceSort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    descending: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<String>,
     limit: u32,
 }
@@ -46,6 +52,9 @@ impl From<ListDevices> for Query {
             state: request.filter.state,
             serial_prefix: request.filter.serial_prefix,
             version: request.filter.version.map(|version| version.to_string()),
+            engaged: request.filter.engaged,
+            sort: request.filter.sort,
+            descending: request.filter.descending,
             limit: request.page.rows(),
             after: request.page.after,
         }
@@ -72,6 +81,30 @@ impl Handle<DeviceTimeline> for App {
 
 impl Handle<DeviceRevokePreview> for App {
     async fn handle(&self, request: DeviceName) -> Result<Preview, Error> {
+        self.preview_end(request, DeviceState::Revoked).await
+    }
+}
+
+impl Handle<DeviceRevoke> for App {
+    async fn handle(&self, request: RevokeDevice) -> Result<RevokedDevice, Error> {
+        self.end_membership(request, DeviceState::Revoked).await
+    }
+}
+
+impl Handle<DeviceRetirePreview> for App {
+    async fn handle(&self, request: DeviceName) -> Result<Preview, Error> {
+        self.preview_end(request, DeviceState::Retired).await
+    }
+}
+
+impl Handle<DeviceRetire> for App {
+    async fn handle(&self, request: RevokeDevice) -> Result<RevokedDevice, Error> {
+        self.end_membership(request, DeviceState::Retired).await
+    }
+}
+
+impl App {
+    async fn preview_end(&self, request: DeviceName, to: DeviceState) -> Result<Preview, Error> {
         let device = Handle::<DeviceShow>::handle(self, request).await?;
         let exposed = self.opened_by(&device).await?;
         let effects = vec![
@@ -82,22 +115,26 @@ impl Handle<DeviceRevokePreview> for App {
                 exposed.len() as u64,
             ),
         ];
-        let summary =
-            format!("revoke {}: it is refused from its next request on, for good", device.row.serial);
+        let serial = &device.row.serial;
+        let summary = if to == DeviceState::Retired {
+            format!("retire {serial}: it is out of service and refused from its next request on, for good")
+        } else {
+            format!("revoke {serial}: it is refused from its next request on, for good")
+        };
         // What it does meanwhile changes the counts; that must not hold a revocation up.
         Ok(Preview { effects, ..preview(summary, Vec::new(), &(device.row.state, device.spki)) })
     }
 }
 
-impl Handle<DeviceRevoke> for App {
-    async fn handle(&self, request: RevokeDevice) -> Result<RevokedDevice, Error> {
+impl App {
+    async fn end_membership(&self, request: RevokeDevice, to: DeviceState) -> Result<RevokedDevice, Error> {
         let device = request.device;
-        let now = Handle::<DeviceRevokePreview>::handle(self, DeviceName { device }).await?;
+        let now = self.preview_end(DeviceName { device }, to).await?;
         expect_same(&now, &request.token)?;
         let vault = self.unlocked()?;
         let list = self.revocation_list(device, &vault).await?;
         let body = operator::RevokeDevice {
-            state: DeviceState::Revoked,
+            state: to,
             reason: request.reason,
             revocation_list: Some(list.clone().into()),
         };
@@ -142,7 +179,7 @@ impl App {
         self.sealed_releases(|release| device.opened.contains(&release.row.id)).await
     }
 
-    /// The next signed list of revoked keys: all that are revoked already, and this device's.
+    /// The next signed list of revoked keys: all that are refused already, and this device's.
     async fn revocation_list(&self, device: DeviceId, vault: &vault::Vault) -> Result<Vec<u8>, Error> {
         let session = self.session().await?;
         let now = self.now();
@@ -152,18 +189,20 @@ impl App {
             return Err(Error::new(ErrorCode::Untrusted, "the backend shows another device's certificate"));
         }
         let mut keys = std::collections::BTreeSet::from([certificate.spki_digest()]);
-        let mut request = ListDevices::default();
-        request.filter.state = Some(DeviceState::Revoked);
-        let mut cursor = Cursor::default();
-        loop {
-            request.page.after = cursor.after();
-            let page: Page<DeviceRow> =
-                session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
-            for row in page.rows {
-                keys.insert(session.verify_device(&row.certificate)?.spki_digest());
-            }
-            if !cursor.advance(page.next)? {
-                break;
+        for state in [DeviceState::Revoked, DeviceState::Retired, DeviceState::Replaced] {
+            let mut request = ListDevices::default();
+            request.filter.state = Some(state);
+            let mut cursor = Cursor::default();
+            loop {
+                request.page.after = cursor.after();
+                let page: Page<DeviceRow> =
+                    session.client.query(path::DEVICES, &Query::from(request.clone())).await?;
+                for row in page.rows {
+                    keys.insert(session.verify_device(&row.certificate)?.spki_digest());
+                }
+                if !cursor.advance(page.next)? {
+                    break;
+                }
             }
         }
         let list = envelope::RevocationList {

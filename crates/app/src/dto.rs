@@ -23,8 +23,8 @@ pub use device::*;
 pub use fleet::*;
 pub use protocol::operator::{
     AlarmRow, AuditRow, DeploymentRow, DeviceDetail, DeviceModel, DeviceRow, Enrolment, FleetOverview,
-    FleetSummary, LinkRow, Page, PageRequest, Person, Recovered, ReleaseDetail, ReleaseRow, RolloutDetail,
-    RolloutRow, SignatureRequest, TimelineEntry,
+    FleetSummary, LinkEvent, LinkRow, Page, PageRequest, Person, Recovered, ReleaseDetail, ReleaseRow,
+    RolloutDetail, RolloutRow, SignatureRequest, TimelineEntry,
 };
 pub use release::*;
 pub use request::*;

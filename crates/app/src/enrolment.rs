@@ -1,7 +1,8 @@
 //! Devices join: tokens, the decision over each request, and the proof of both keys.
 
 use envelope::{
-    EnrolmentToken, KemPublicKey, Proof, PublicKey, SealedCertificate, SystemRandom, TokenSecret, sha256,
+    EnrolmentToken, Identity, KemPublicKey, Proof, PublicKey, Replace, SealedCertificate, SystemRandom,
+    TokenSecret, sha256,
 };
 use model::{DeviceId, Seconds, Serial, StationName, TokenId, UnixTime};
 use pki::{Ca, CaCertificate, CaRole, CertificateDer, Csr, DeviceCertificate, DeviceProfile};
@@ -28,14 +29,8 @@ const LONGEST_TOKEN: Seconds = Seconds::days(90);
 
 impl Handle<DeviceToken> for App {
     async fn handle(&self, request: MakeToken) -> Result<EnrolmentTokenText, Error> {
-        self.require_proven_backup()?;
         let session = self.session().await?;
-        let vault = self.unlocked()?;
-        if request.life > LONGEST_TOKEN || request.life == Seconds(0) {
-            return Err(Error::new(ErrorCode::InvalidRequest, "a token is good for at most 90 days")
-                .detail("whoever finds it until then can enrol as this device")
-                .hint("choose a --life such as 7d, and make a new one when it has lapsed"));
-        }
+        check_life(request.life)?;
         if let Some(station) = &request.station {
             session.require_station(station)?;
         }
@@ -47,16 +42,27 @@ impl Handle<DeviceToken> for App {
             hardware_revision: request.hardware_revision,
             station: request.station.unwrap_or_else(|| session.membership.station.clone()),
             expires_at: self.now() + request.life,
+            replaces: None,
         };
+        self.announce(&announced).await
+    }
+}
+
+impl App {
+    /// Announces a token to the backend, and writes it for whoever hands it to the device.
+    pub(crate) async fn announce(&self, announced: &NewToken) -> Result<EnrolmentTokenText, Error> {
+        self.require_proven_backup()?;
+        let session = self.session().await?;
+        let vault = self.unlocked()?;
         let token = EnrolmentToken {
             id: announced.token,
             fleet: session.membership.fleet,
             ca_root: sha256(&session.membership.ca_root),
             tuf_root: self.initial_root().await?,
             address: session.membership.origin.trim_start_matches("https://").to_owned(),
-            secret: secret(&vault, &announced)?,
+            secret: secret(&vault, announced)?,
         };
-        session.client.tell(path::TOKENS, &announced).await?;
+        session.client.tell(path::TOKENS, announced).await?;
         Ok(EnrolmentTokenText { token: token.to_text()?.as_str().to_owned() })
     }
 }
@@ -204,15 +210,40 @@ impl Desk {
 
     async fn reserve(&self, token: &NewToken, csr: &Csr) -> Result<Reservation, Error> {
         let kem = KemPublicKey(*csr.kem_public());
+        let replace = match token.replaces {
+            Some(old) => Some(self.replacement(old, token, csr).await?),
+            None => None,
+        };
         let reserve = Reserve {
             spki: csr.spki_digest(),
             kem_public: Base64(kem.0.to_vec()),
             kem_key: kem.id(),
             certificate_serial: Base64(self.certificate_serial(token)?.to_vec()),
             device: DeviceId::random(&mut SystemRandom),
-            replace: None,
+            replace,
         };
         self.session.client.post(&path::reserve(token.token), &reserve).await
+    }
+
+    /// Gives the unit's serial number to the request's keys. The token's secret, which the vault alone can
+    /// make, stands for the record that it replaces: somebody with this vault decided it.
+    async fn replacement(&self, old: DeviceId, token: &NewToken, csr: &Csr) -> Result<Base64, Error> {
+        let detail: DeviceDetail = self.session.client.get(&path::device(old)).await?;
+        let present = self.session.verify_device(&detail.row.certificate)?;
+        if present.device_id() != old || *present.serial() != token.serial {
+            return Err(refused("the backend shows another device's certificate"));
+        }
+        let replace = Replace {
+            fleet: self.session.membership.fleet,
+            device: old,
+            model: token.model.clone(),
+            old: present.spki_digest(),
+            new: Identity { spki: csr.spki_digest(), kem: KemPublicKey(*csr.kem_public()).id() },
+            issued_at: self.now,
+        };
+        let intent = self.vault.intent("device.replace", &old.to_string(), token.serial.as_str(), self.now);
+        let signer = self.vault.signer(self.vault.key(KeyRole::Grant)?.id, intent)?;
+        Ok(Base64(replace.sign(&signer)?))
     }
 
     fn issue(&self, token: &NewToken, device: DeviceId, csr: &Csr) -> Result<Vec<u8>, Error> {
@@ -342,6 +373,16 @@ impl Session {
             .find(|der| CaCertificate::parse(der).is_ok_and(|ca| ca.spki_digest() == issuer));
         der.map(|der| der.0.clone()).ok_or_else(|| refused("the issuing CA is not one of the fleet's"))
     }
+}
+
+/// A token lives long enough to be used, and not much longer.
+pub(crate) fn check_life(life: Seconds) -> Result<(), Error> {
+    if life > LONGEST_TOKEN || life == Seconds(0) {
+        return Err(Error::new(ErrorCode::InvalidRequest, "a token is good for at most 90 days")
+            .detail("whoever finds it until then can enrol as this device")
+            .hint("choose a --life such as 7d, and make a new one when it has lapsed"));
+    }
+    Ok(())
 }
 
 /// The token's secret: whoever changes what the token stands for changes the secret.

@@ -93,6 +93,9 @@ impl From<vault::Error> for Error {
         use envelope::log::Error as L;
         use vault::Error as E;
         let (code, hint) = match &error {
+            full if full.is_full() => {
+                (ErrorCode::StorageFull, "make room on this computer, then repeat it: nothing was lost")
+            }
             E::Io { action, path, source } => return Self::file(action, path, source),
             E::Missing { .. } => (ErrorCode::NotFound, "make one with `fleetseal vault create`"),
             E::Exists { .. } => (ErrorCode::Conflict, "choose another place"),

@@ -37,6 +37,7 @@ mod receipts;
 mod recovery;
 mod release;
 mod renewal;
+mod replace;
 mod reports;
 mod request;
 mod rollout;

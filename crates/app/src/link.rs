@@ -1,13 +1,13 @@
 //! The links' commands.
 
 use model::{DeviceId, RolloutId, UnixTime};
-use protocol::operator::{LinkRow, Page, path};
+use protocol::operator::{LinkEvent, LinkFate, LinkRow, Page, path};
 use serde::Serialize;
 
 use crate::{
     App, Error,
-    command::{Handle, LinkList, LinkReissue, LinkRevoke},
-    dto::{Done, LinkName, ListLinks},
+    command::{Handle, LinkEvents, LinkList, LinkReissue, LinkRevoke},
+    dto::{Done, LinkName, ListLinkEvents, ListLinks},
 };
 
 #[derive(Serialize)]
@@ -21,6 +21,17 @@ struct Query<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_before: Option<UnixTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    descending: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
+    limit: u32,
+}
+
+#[derive(Serialize)]
+struct EventQuery<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fate: Option<LinkFate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<&'a str>,
     limit: u32,
 }
@@ -32,10 +43,22 @@ impl Handle<LinkList> for App {
             rollout: request.rollout,
             device: request.device,
             expires_before: request.expires_before,
+            descending: request.descending,
             after: request.page.after.as_deref(),
             limit: request.page.rows(),
         };
         self.session().await?.client.query(path::LINKS, &query).await
+    }
+}
+
+impl Handle<LinkEvents> for App {
+    async fn handle(&self, request: ListLinkEvents) -> Result<Page<LinkEvent>, Error> {
+        let query = EventQuery {
+            fate: request.fate,
+            after: request.page.after.as_deref(),
+            limit: request.page.rows(),
+        };
+        self.session().await?.client.query(path::LINK_EVENTS, &query).await
     }
 }
 

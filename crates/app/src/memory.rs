@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use model::{DeviceId, Digest, HardwareRevision, KemKeyId, ModelName, Serial, SpkiDigest, UnixTime};
+use protocol::ErrorCode;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use vault::Vault;
@@ -84,5 +85,9 @@ impl App {
 }
 
 fn failed(source: rusqlite::Error) -> Error {
+    if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        return Error::because(ErrorCode::StorageFull, "the memory of devices could not be written", source)
+            .hint("make room on this computer, then repeat it: nothing was lost");
+    }
     Error::internal("the memory of devices could not be used", source)
 }

@@ -26,6 +26,7 @@ mod requests;
 pub mod roles;
 mod server;
 mod serving;
+mod throughput;
 mod trust;
 mod upkeep;
 

@@ -26,6 +26,7 @@ use crate::{
     refusal::Answer,
     roles::Operation,
     serving::Downloads,
+    throughput::Throughput,
     trust::Trust,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Server {
     pub(crate) tls: Arc<ServerTls>,
     pub(crate) push: Push,
     pub(crate) downloads: Downloads,
+    /// How much was served lately.
+    pub(crate) served: Throughput,
     /// Something changed that operators see.
     pub(crate) hints: broadcast::Sender<Hint>,
     /// A vault decided about a token.
@@ -83,6 +86,7 @@ impl Server {
             tls,
             push: Push::default(),
             downloads: Downloads::default(),
+            served: Throughput::default(),
             hints: broadcast::channel(16_384).0,
             decided: broadcast::channel(1_024).0,
             wake: Notify::new(),

@@ -107,6 +107,7 @@ impl Server {
                 Note::Barrier(barrier) => barriers.push(barrier),
             }
         }
+        self.served.add(now, sent.iter().map(|(_, range)| range.end - range.start).sum());
         let ranges: Vec<_> = sent.iter().map(|(download, range)| download.range(range)).collect();
         let served = match self.store.note_served(ranges, now).await {
             Ok(served) => served.into_iter().map(Some).collect(),

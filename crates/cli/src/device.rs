@@ -4,11 +4,12 @@ use app::{
     Error,
     command::{
         DeviceApprove, DeviceClearCloned, DeviceClearClonedPreview, DeviceEnrolments, DeviceList,
-        DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, DeviceToken,
+        DeviceReplace, DeviceReplacePreview, DeviceRetire, DeviceRetirePreview, DeviceRevoke,
+        DeviceRevokePreview, DeviceShow, DeviceTimeline, DeviceToken,
     },
     dto::{
         ApproveEnrolments, ApprovedEnrolments, ClearCloned, DeviceName, DeviceTimelineRequest, ListDevices,
-        MakeToken, Nothing, PageRequest, RevokeDevice,
+        MakeToken, Nothing, PageRequest, ReplaceDevice, RevokeDevice,
     },
     model::{DeviceId, HardwareRevision, ModelName, Seconds, Serial, StationName},
 };
@@ -80,6 +81,22 @@ pub(crate) enum Verb {
     ClearCloned {
         /// Its id
         device: DeviceId,
+    },
+    /// Take a device out of service: it is refused at its next request
+    Retire {
+        /// Its id
+        device: DeviceId,
+        /// Why, for the audit trail
+        #[arg(long)]
+        reason: String,
+    },
+    /// Make a token for a unit with new keys that takes a device's place
+    Replace {
+        /// Its id
+        device: DeviceId,
+        /// How long the token is good for
+        #[arg(long, default_value = "7d", value_parser = parse::duration)]
+        life: Seconds,
     },
     /// Revoke a device: it is refused at its next request
     Revoke {
@@ -218,6 +235,21 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
             session.confirm(&preview)?;
             let done = app.run::<DeviceClearCloned>(ClearCloned { device, token: preview.token }).await?;
             output.result(&done, || format!("{device} is served again"));
+        }
+        Verb::Retire { device, reason } => {
+            session.unlock().await?;
+            let preview = app.run::<DeviceRetirePreview>(DeviceName { device }).await?;
+            session.confirm(&preview)?;
+            let done = app.run::<DeviceRetire>(RevokeDevice { device, reason, token: preview.token }).await?;
+            output.result(&done, || format!("{device} is retired"));
+        }
+        Verb::Replace { device, life } => {
+            session.unlock().await?;
+            let preview = app.run::<DeviceReplacePreview>(DeviceName { device }).await?;
+            session.confirm(&preview)?;
+            let request = ReplaceDevice { device, life, token: preview.token };
+            let token = app.run::<DeviceReplace>(request).await?;
+            output.result(&token, || token.token.clone());
         }
         Verb::Revoke { device, reason } => {
             session.unlock().await?;

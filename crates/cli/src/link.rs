@@ -1,7 +1,7 @@
 use app::{
     Error,
-    command::{LinkList, LinkReissue, LinkRevoke},
-    dto::{LinkName, ListLinks},
+    command::{LinkEvents, LinkList, LinkReissue, LinkRevoke},
+    dto::{LinkName, ListLinkEvents, ListLinks},
     model::LinkId,
 };
 use clap::Subcommand;
@@ -15,6 +15,12 @@ use crate::{
 pub(crate) enum Verb {
     /// Links that are open now
     List {
+        /// Go on after a page
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// What became of links, newest first
+    Ended {
         /// Go on after a page
         #[arg(long)]
         after: Option<String>,
@@ -50,6 +56,27 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
                         row.expires_at.to_string(),
                         format!("{} of {}", bytes(row.served_bytes), bytes(row.total_bytes)),
                         row.id.to_string(),
+                    ]
+                }));
+                let more =
+                    page.next.as_ref().map_or_else(String::new, |next| format!("more: --after {next}\n"));
+                table(&rows) + &more
+            });
+        }
+        Verb::Ended { after } => {
+            let mut request = ListLinkEvents::default();
+            request.page.after = after;
+            let page = app.run::<LinkEvents>(request).await?;
+            output.result(&page, || {
+                let mut rows =
+                    vec![["at", "serial", "became", "links", "rollout"].map(str::to_owned).to_vec()];
+                rows.extend(page.rows.iter().map(|row| {
+                    vec![
+                        row.at.to_string(),
+                        row.serial.as_ref().map_or_else(String::new, ToString::to_string),
+                        format!("{:?}", row.fate).to_lowercase(),
+                        row.count.to_string(),
+                        row.rollout.to_string(),
                     ]
                 }));
                 let more =

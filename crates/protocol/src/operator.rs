@@ -19,7 +19,8 @@ mod rollout;
 pub use self::model::{DeviceModel, Slot};
 pub use bench::{BlobPart, HandInReceipt, LaidOutBundle, LayOutBundle};
 pub use device::{
-    Connectivity, DeviceCounts, DeviceDetail, DeviceFilter, DeviceRow, DeviceState, ProofRecord, RevokeDevice,
+    Connectivity, DeviceCounts, DeviceDetail, DeviceFilter, DeviceRow, DeviceSort, DeviceState, ProofRecord,
+    RevokeDevice,
 };
 pub use enrolment::{
     Enrolment, EnrolmentState, IssueCertificate, NewToken, RefuseEnrolment, Reservation, Reserve,
@@ -28,13 +29,13 @@ pub use event::{AlarmKind, AlarmRow, AuditRow, Hint, TimelineEntry};
 pub use fleet::{
     Adopt, BackendIdentity, FleetSummary, Person, PublishMetadata, PutCertificate, PutPerson, SnapshotRequest,
 };
-pub use link::{LinkCounts, LinkRow};
+pub use link::{LinkCounts, LinkEvent, LinkFate, LinkRow};
 pub use log::{
     Cosigned, LogHead, LogLeaf, LogProof, LogSize, LogSpan, Recover, Recovered, RecoveryState, VaultHead,
 };
 pub use overview::{
     CertificateEnd, EXPIRING_MOST, FailureCluster, FleetOverview, ModelCount, ProgressPoint, RolloutProgress,
-    VersionCount,
+    ServedMinute, VersionCount,
 };
 pub use release::{
     ArtifactUpload, PostReview, ProposeRelease, ReleaseArtifact, ReleaseDetail, ReleaseRow, Review,

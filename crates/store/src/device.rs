@@ -1,6 +1,6 @@
 use model::{
-    Component, DeviceId, Digest, HardwareRevision, KemKeyId, ModelName, SecurityCounter, Serial, SpkiDigest,
-    StationName, UnixTime, Version,
+    Component, DeploymentState, DeviceId, Digest, HardwareRevision, KemKeyId, ModelName, SecurityCounter,
+    Serial, SpkiDigest, StationName, UnixTime, Version,
 };
 
 use crate::{Answer, EndedLink, Page, PageRequest};
@@ -158,6 +158,8 @@ pub struct Device {
     pub cohorts: Vec<String>,
     /// What it runs, by component.
     pub versions: Vec<InstalledVersion>,
+    /// Where its newest deployment stands.
+    pub deployment: Option<DeploymentState>,
 }
 
 /// What a device runs in one component.
@@ -229,10 +231,34 @@ pub struct DeviceFilter {
     pub cohort: Option<String>,
     /// In this state.
     pub state: Option<DeviceState>,
-    /// With a serial that begins so. Such a list is sorted by serial, any other by enrolment, newest first.
+    /// With a serial that begins so.
     pub serial_prefix: Option<String>,
     /// That confirmed this version of this component.
     pub version: Option<(Component, Version)>,
+    /// That an open deployment wants something of.
+    pub engaged: bool,
+    /// In this order; without one by serial where serials are looked for, else newest first.
+    pub order: Option<DeviceOrder>,
+}
+
+/// The order of a list of devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeviceOrder {
+    /// By what.
+    pub by: DeviceKey,
+    /// The other way round.
+    pub descending: bool,
+}
+
+/// What devices are sorted by: what there is an index of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeviceKey {
+    /// When they enrolled.
+    Enrolled,
+    /// Their serial.
+    Serial,
+    /// Their model.
+    Model,
 }
 
 /// How many devices there are, kept as they change: asking reads a few rows.
@@ -297,7 +323,7 @@ pub trait Devices {
     /// The device with this serial that was not replaced.
     fn device_by_serial(&self, serial: Serial) -> Answer<'_, Option<Device>>;
 
-    /// Devices.
+    /// Devices, in the order of the filter.
     fn devices(&self, filter: DeviceFilter, page: PageRequest) -> Answer<'_, Page<Device>>;
 
     /// The current certificates of these devices, DER, as far as there are any; at most

@@ -35,8 +35,8 @@ pub use deployment::{
     Report, Reported, Ticket, TicketAction, TicketTaken, TimedOut,
 };
 pub use device::{
-    Basis, Certificate, CheckIn, CheckedIn, Device, DeviceCounts, DeviceFilter, DeviceState, Devices,
-    Identity, InstalledVersion, Reservation, Reserved, VersionReport, Withdrawn,
+    Basis, Certificate, CheckIn, CheckedIn, Device, DeviceCounts, DeviceFilter, DeviceKey, DeviceOrder,
+    DeviceState, Devices, Identity, InstalledVersion, Reservation, Reserved, VersionReport, Withdrawn,
 };
 pub use document::{Document, DocumentInfo, Documents};
 pub use enrolment::{
@@ -46,8 +46,8 @@ pub use enrolment::{
 pub use error::{Error, Result};
 pub use journal::{Alarm, Event, Journal, NewEvent, Timeline};
 pub use link::{
-    CONFIRM_WITHIN, EndedLink, Link, LinkChoice, LinkCounts, LinkFilter, LinkRow, Links, SWEEP_MOST, Served,
-    ServedRange,
+    CONFIRM_WITHIN, EndedLink, Link, LinkChoice, LinkCounts, LinkEvent, LinkFate, LinkFilter, LinkRow, Links,
+    SWEEP_MOST, Served, ServedRange,
 };
 pub use page::{Cursor, Page, PageRequest};
 pub use person::{People, Person};

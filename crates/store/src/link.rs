@@ -111,6 +111,42 @@ pub struct LinkFilter {
     pub state: Option<LinkState>,
     /// That lapse before this instant.
     pub expires_before: Option<UnixTime>,
+    /// The last to lapse first.
+    pub descending: bool,
+}
+
+/// What became of a link, as its counters and events still tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkFate {
+    /// The download was complete.
+    Consumed,
+    /// Taken back.
+    Revoked,
+    /// A fresh one took its place, or that of one that lapsed before.
+    Reissued,
+    /// Not used in time, and removed by a sweep.
+    Expired,
+}
+
+/// A line about links that are gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkEvent {
+    /// What became of them.
+    pub fate: LinkFate,
+    /// When.
+    pub at: UnixTime,
+    /// How many: a sweep leaves one line for each rollout.
+    pub count: u32,
+    /// In which rollout.
+    pub rollout: RolloutId,
+    /// Whose it was; none of a sweep.
+    pub device: Option<(DeviceId, Serial)>,
+    /// When it was made, where that is on record.
+    pub issued_at: Option<UnixTime>,
+    /// When it would have lapsed, or did, where that is on record.
+    pub expires_at: Option<UnixTime>,
+    /// Length of the ciphertext that it led to.
+    pub length_bytes: Option<u64>,
 }
 
 /// How many links there are and were.
@@ -140,8 +176,11 @@ pub trait Links {
     /// The link, unless it has ended, has lapsed at `now` or has yet to begin. Mostly from memory.
     fn link(&self, id: LinkId, now: UnixTime) -> Answer<'_, Option<Arc<Link>>>;
 
-    /// Open links, soonest to lapse first.
+    /// Open links, soonest to lapse first unless the filter says otherwise.
     fn links(&self, filter: LinkFilter, now: UnixTime, page: PageRequest) -> Answer<'_, Page<LinkRow>>;
+
+    /// What became of links, newest first: all of it, or one fate.
+    fn link_events(&self, fate: Option<LinkFate>, page: PageRequest) -> Answer<'_, Page<LinkEvent>>;
 
     /// How many links, of one rollout or of all.
     fn link_counts(&self, rollout: Option<RolloutId>) -> Answer<'_, LinkCounts>;
@@ -180,3 +219,18 @@ pub trait Links {
 
 /// A good limit for [`Links::sweep`].
 pub const SWEEP_MOST: u32 = 20_000;
+
+impl LinkFate {
+    /// Every fate.
+    pub const ALL: [Self; 4] = [Self::Consumed, Self::Revoked, Self::Reissued, Self::Expired];
+
+    /// The kind of the event that tells of it.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Consumed => "link_consumed",
+            Self::Revoked => "link_revoked",
+            Self::Reissued => "link_reissued",
+            Self::Expired => "links_expired",
+        }
+    }
+}

@@ -216,7 +216,7 @@ async fn an_audit_log_from_before_there_were_trees_gets_its_own() {
     drop(store);
     let file = rusqlite::Connection::open(&path).unwrap();
     assert!(file.execute("DELETE FROM audit_node", []).is_err(), "nodes are never removed");
-    file.execute_batch("DROP TABLE audit_node; PRAGMA user_version = 1").unwrap();
+    file.execute_batch("DROP TABLE audit_node; DROP INDEX event_link; PRAGMA user_version = 1").unwrap();
     drop(file);
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.audit_head().await.unwrap(), head);

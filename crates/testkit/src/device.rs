@@ -77,6 +77,7 @@ impl Device {
             hardware_revision: self.hardware_revision.clone(),
             station: station.clone(),
             expires_at,
+            replaces: None,
         };
         (token, TokenSecret::generate(&mut SystemRandom))
     }

@@ -2,7 +2,7 @@ use model::{
     DeviceId, HardwareRevision, LinkId, LinkState, ModelName, RolloutId, Seconds, Serial, StationName,
     UnixTime,
 };
-use protocol::operator::{DeviceFilter, PageRequest};
+use protocol::operator::{DeviceFilter, LinkFate, PageRequest};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -92,6 +92,17 @@ pub struct RevokeDevice {
     pub token: String,
 }
 
+/// Lets a unit with new keys take a device's place, as previewed.
+#[derive(Clone, Debug, Serialize, Deserialize, TS)]
+pub struct ReplaceDevice {
+    /// The device whose place is taken.
+    pub device: DeviceId,
+    /// How long the token is good for.
+    pub life: Seconds,
+    /// The preview's token.
+    pub token: String,
+}
+
 /// What became of a device's revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct RevokedDevice {
@@ -118,6 +129,22 @@ pub struct ListLinks {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub expires_before: Option<UnixTime>,
+    /// The last to lapse first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub descending: Option<bool>,
+    /// Which page.
+    #[serde(default)]
+    pub page: PageRequest,
+}
+
+/// What became of links, and which page of it: newest first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, TS)]
+pub struct ListLinkEvents {
+    /// This fate alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub fate: Option<LinkFate>,
     /// Which page.
     #[serde(default)]
     pub page: PageRequest,

@@ -16,13 +16,14 @@ use ts_rs::TS;
 use crate::{
     App, Error,
     command::{
-        DeviceRevokePreview, FleetRecoverBackendPreview, RequestRead, RequestShow, RolloutAddPreview,
-        RolloutPreview,
+        DeviceReplacePreview, DeviceRetirePreview, DeviceRevokePreview, FleetRecoverBackendPreview,
+        RequestRead, RequestShow, RolloutAddPreview, RolloutPreview,
     },
     digest_words,
     dto::{
-        AddToRollout, Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, Preview, RequestFileName,
-        RequestName, RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement, UpdateDevices,
+        AddToRollout, Change, ChangeKind, Commit, DeviceName, Nothing, PlanRollout, Preview, ReplaceDevice,
+        RequestFileName, RequestName, RevokeDevice, RolloutPlan, SignRequest, SignRequestFile, Statement,
+        UpdateDevices,
     },
     job,
     plan::expect_same_plan,
@@ -184,13 +185,24 @@ impl Shown {
                 let commit: Commit<PlanRollout> = read(command, request)?;
                 shown.plan(&app.run::<RolloutPreview>(commit.request).await?, &commit.token)?;
             }
-            "device.revoke" => {
+            "device.revoke" | "device.retire" => {
                 let revoke: RevokeDevice = read(command, request)?;
-                let preview = app.run::<DeviceRevokePreview>(DeviceName { device: revoke.device }).await?;
+                let name = DeviceName { device: revoke.device };
+                let preview = match command {
+                    "device.retire" => app.run::<DeviceRetirePreview>(name).await?,
+                    _ => app.run::<DeviceRevokePreview>(name).await?,
+                };
                 shown.title = preview.summary;
                 shown.lines.clear();
                 shown.line("device", &revoke.device);
                 shown.line("reason", &revoke.reason);
+            }
+            "device.replace" => {
+                let replace: ReplaceDevice = read(command, request)?;
+                let preview = app.run::<DeviceReplacePreview>(DeviceName { device: replace.device }).await?;
+                shown.title = preview.summary;
+                shown.lines.clear();
+                shown.line("device", &replace.device);
             }
             "fleet.recover_backend" => {
                 let commit: Commit<Nothing> = read(command, request)?;

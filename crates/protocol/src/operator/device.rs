@@ -1,6 +1,6 @@
 use model::{
-    DeploymentId, DeviceId, HardwareRevision, ModelName, ReleaseId, RolloutId, Serial, SpkiDigest,
-    StationName, UnixTime, Version,
+    DeploymentId, DeploymentState, DeviceId, HardwareRevision, ModelName, ReleaseId, RolloutId, Serial,
+    SpkiDigest, StationName, UnixTime, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,12 +54,20 @@ pub struct DeviceRow {
     pub connectivity: Connectivity,
     /// What it runs, as it reported.
     pub components: Vec<ComponentStatus>,
+    /// When it enrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub enrolled_at: Option<UnixTime>,
     /// When it was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub last_seen_at: Option<UnixTime>,
     /// Its certificate, DER: what a desktop verifies before it believes anything else.
     pub certificate: Base64,
+    /// Where its newest deployment stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub deployment: Option<DeploymentState>,
 }
 
 /// Everything about one device.
@@ -118,6 +126,32 @@ pub struct DeviceFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub version: Option<Version>,
+    /// That an open deployment wants something of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub engaged: Option<bool>,
+    /// What they are sorted by; the newest first without it. Serial numbers that begin with something are
+    /// sorted by nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub sort: Option<DeviceSort>,
+    /// The other way round than from the first to the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub descending: Option<bool>,
+}
+
+/// What a list of devices can be sorted by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceSort {
+    /// When they enrolled.
+    Enrolled,
+    /// Their serial number.
+    Serial,
+    /// Their model.
+    Model,
 }
 
 /// Revokes, retires or reinstates nothing: it ends a device's membership.

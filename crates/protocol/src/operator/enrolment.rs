@@ -21,6 +21,10 @@ pub struct NewToken {
     pub station: StationName,
     /// When the token lapses.
     pub expires_at: UnixTime,
+    /// The record whose place the device takes, where another key takes over a serial number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub replaces: Option<DeviceId>,
 }
 
 /// Where an enrolment stands.

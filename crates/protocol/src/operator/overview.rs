@@ -24,6 +24,13 @@ pub struct FleetOverview {
     pub links: LinkCounts,
     /// Open links that lapse within a day, counted to [`EXPIRING_MOST`] at most.
     pub links_expiring: u32,
+    /// Those that lapse within ten minutes, counted as far.
+    #[serde(default)]
+    pub links_ending: u32,
+    /// Ciphertext served in each of the last 60 minutes in which there was any, oldest first, as far back as
+    /// the backend has been running.
+    #[serde(default)]
+    pub served: Vec<ServedMinute>,
     /// Certificates of people and of the backend that end within 30 days, soonest first. Those of devices
     /// have no end: a device is revoked.
     pub certificates_expiring: Vec<CertificateEnd>,
@@ -33,6 +40,17 @@ pub struct FleetOverview {
 
 /// How far [`FleetOverview::links_expiring`] counts.
 pub const EXPIRING_MOST: u32 = 10_000;
+
+/// One minute of serving.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct ServedMinute {
+    /// Its first second.
+    pub at: UnixTime,
+    /// Ciphertext bytes.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub bytes: u64,
+}
 
 /// Devices of one model in one state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

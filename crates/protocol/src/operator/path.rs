@@ -56,8 +56,10 @@ pub const REQUESTS: &str = "/v1/operator/requests";
 /// `GET` a page of [`super::RolloutRow`]. `POST` [`super::NewRollout`]: [`super::RolloutDetail`].
 pub const ROLLOUTS: &str = "/v1/operator/rollouts";
 /// `GET` a page of [`super::LinkRow`], soonest to lapse first (optional `state`, `rollout`, `device`,
-/// `expires_before`).
+/// `expires_before`, `descending`).
 pub const LINKS: &str = "/v1/operator/links";
+/// `GET` a page of [`super::LinkEvent`], newest first (optional `fate`).
+pub const LINK_EVENTS: &str = "/v1/operator/link-events";
 /// `POST` [`super::HandInReceipt`]: what was done to a device on the service bench.
 pub const RECEIPTS: &str = "/v1/operator/receipts";
 /// `POST` [`super::LayOutBundle`]: for benches on the network.

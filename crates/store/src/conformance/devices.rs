@@ -12,8 +12,8 @@ use super::{
     },
 };
 use crate::{
-    Basis, Certificate, CheckIn, CheckedIn, DeviceFilter, DeviceState, Error, PageRequest, Reservation,
-    Reserved, Timeline, VersionReport,
+    Basis, Certificate, CheckIn, CheckedIn, DeviceFilter, DeviceKey, DeviceOrder, DeviceState, Error,
+    PageRequest, Reservation, Reserved, Timeline, VersionReport,
 };
 
 pub async fn what_must_be_unique_is_reserved_before_it_is_signed(make: impl Fn() -> Subject) {
@@ -299,6 +299,7 @@ pub async fn device_lists_hold_each_device_once_whatever_the_filter(make: impl F
                             state: *state,
                             serial_prefix: serial_prefix.clone(),
                             version: version.clone(),
+                            ..DeviceFilter::default()
                         };
                         let found = list(&fleet, &filter).await;
                         let unique: BTreeSet<SpkiDigest> = found.iter().map(|one| one.spki).collect();
@@ -317,6 +318,47 @@ pub async fn device_lists_hold_each_device_once_whatever_the_filter(make: impl F
     assert_eq!(counts.by_station, [(station(), 60)]);
     let wrong = PageRequest::after(crate::Cursor::from_text("'; DROP TABLE device"), 5);
     assert!(matches!(store.devices(DeviceFilter::default(), wrong).await, Err(Error::Invalid { .. })));
+}
+
+pub async fn device_lists_are_sorted_as_asked(make: impl Fn() -> Subject) {
+    let fleet = Fleet::new(make());
+    let store = &fleet.store;
+    let rollout = fleet.start(1, &[9]).await;
+    for n in 1..=20 {
+        fleet.deploy_new(rollout, n, 0).await;
+    }
+    let mut rest: Vec<Reservation> = (21..=40).map(reservation).collect();
+    for odd in rest.iter_mut().step_by(2) {
+        odd.model = "EDGE-1".parse().unwrap();
+    }
+    store.reserve(rest).await.unwrap();
+    store.certify((21..=40).map(certificate).collect()).await.unwrap();
+
+    for by in [DeviceKey::Enrolled, DeviceKey::Serial, DeviceKey::Model] {
+        for engaged in [false, true] {
+            let of = |descending| DeviceFilter {
+                order: Some(DeviceOrder { by, descending }),
+                engaged,
+                ..DeviceFilter::default()
+            };
+            let up = list(&fleet, &of(false)).await;
+            let mut down = list(&fleet, &of(true)).await;
+            down.reverse();
+            assert_eq!(up, down, "{by:?}");
+            assert_eq!(up.len(), if engaged { 20 } else { 40 });
+            assert!(up.iter().all(|one| !engaged || one.deployment == Some(DeploymentState::Queued)));
+            let sorted = match by {
+                DeviceKey::Enrolled => true,
+                DeviceKey::Serial => up.is_sorted_by_key(|one| one.serial.clone()),
+                DeviceKey::Model => up.is_sorted_by_key(|one| one.model.clone()),
+            };
+            assert!(sorted, "{by:?}");
+        }
+    }
+    let order = Some(DeviceOrder { by: DeviceKey::Model, descending: false });
+    let serial_prefix = Some("S".to_owned());
+    let both = DeviceFilter { order, serial_prefix, ..DeviceFilter::default() };
+    assert!(matches!(store.devices(both, PageRequest::first(1)).await, Err(Error::Invalid { .. })));
 }
 
 fn meets(device: &crate::Device, filter: &DeviceFilter) -> bool {

@@ -8,7 +8,9 @@ use super::{
     Subject,
     fixture::{Fleet, LENGTH, START, at, deployment, device, link},
 };
-use crate::{CONFIRM_WITHIN, Error, LinkChoice, LinkFilter, Offer, PageRequest, Served, ServedRange};
+use crate::{
+    CONFIRM_WITHIN, Error, LinkChoice, LinkFate, LinkFilter, Offer, PageRequest, Served, ServedRange,
+};
 
 pub async fn a_link_is_redeemed_once_however_many_ask(make: impl Fn() -> Subject) {
     let fleet = Fleet::new(make());
@@ -236,4 +238,48 @@ pub async fn link_lists_hold_each_open_link_once(make: impl Fn() -> Subject) {
         store.links(LinkFilter { device: Some(device(5)), ..none() }, at(1), PageRequest::first(1)).await;
     let row = row.unwrap().rows.remove(0);
     assert_eq!((row.state, row.served_bytes, row.attempts), (LinkState::Active, 1_000, 1));
+}
+
+pub async fn what_became_of_links_is_told_newest_first(make: impl Fn() -> Subject) {
+    let fleet = Fleet::new(make());
+    let store = &fleet.store;
+    let rollout = fleet.start(1, &[9]).await;
+    for n in 1..=4 {
+        let one = fleet.deploy_new(rollout, n, 0).await;
+        assert!(fleet.offer(one, link(n, 600 + n), START).await);
+    }
+    assert_eq!(store.consume(vec![link(1, 601)], at(10)).await.unwrap(), [true]);
+    store.revoke_links(LinkChoice::These(vec![link(2, 602)]), at(20)).await.unwrap();
+    assert_eq!(store.sweep(at(604), 10).await.unwrap().len(), 2);
+    assert!(fleet.reissue(deployment(3), link(9, 1_200), at(605)).await);
+
+    let mut told = Vec::new();
+    let mut page = PageRequest::first(1);
+    loop {
+        let found = store.link_events(None, page).await.unwrap();
+        told.extend(found.rows);
+        match found.next {
+            Some(next) => page = PageRequest::after(next, 1),
+            None => break,
+        }
+    }
+    let fates: Vec<_> = told.iter().map(|one| (one.fate, one.at, one.count)).collect();
+    assert_eq!(
+        fates,
+        [
+            (LinkFate::Reissued, at(605), 1),
+            (LinkFate::Expired, at(604), 2),
+            (LinkFate::Revoked, at(20), 1),
+            (LinkFate::Consumed, at(10), 1),
+        ]
+    );
+    let consumed = &told[3];
+    assert_eq!(consumed.device.as_ref().map(|(id, _)| *id), Some(device(1)));
+    assert_eq!((consumed.issued_at, consumed.expires_at), (Some(START), Some(at(601))));
+    assert_eq!((consumed.rollout, consumed.length_bytes), (rollout, Some(LENGTH)));
+    assert!(told[1].device.is_none(), "a sweep leaves one line for all that lapsed");
+    for fate in LinkFate::ALL {
+        let found = store.link_events(Some(fate), PageRequest::first(9)).await.unwrap().rows;
+        assert_eq!(found.iter().map(|one| one.fate).collect::<Vec<_>>(), [fate]);
+    }
 }

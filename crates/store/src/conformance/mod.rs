@@ -66,6 +66,7 @@ macro_rules! conformance_suite {
             a_counter_that_falls_or_forks_flags_the_device
             versions_and_counters_of_versions_never_fall
             device_lists_hold_each_device_once_whatever_the_filter
+            device_lists_are_sorted_as_asked
             one_deployment_is_open_per_device_and_component
             a_rollout_steps_as_its_states_allow
             a_rollout_is_observed_from_its_counters
@@ -85,6 +86,7 @@ macro_rules! conformance_suite {
             a_clock_that_is_set_back_revives_nothing
             revoked_links_are_gone_whoever_remembers_them
             link_lists_hold_each_open_link_once
+            what_became_of_links_is_told_newest_first
         }
     };
     ($make:expr; $($name:ident)*) => {$(

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use model::{DeviceId, SecurityCounter, Serial, UnixTime, Version};
+use model::{DeploymentState, DeviceId, SecurityCounter, Serial, UnixTime, Version};
 use rusqlite::{Connection, Row, params_from_iter, types::Value};
 
 use super::sql::{Sql, blob, json, kem_id, maybe, text, time, uint, word};
 use crate::{
-    Device, DeviceCounts, DeviceFilter, DeviceState, Error, InstalledVersion, Page, PageRequest, Result,
+    Device, DeviceCounts, DeviceFilter, DeviceKey, DeviceOrder, DeviceState, Error, InstalledVersion, Page,
+    PageRequest, Result,
 };
 
 const COLUMNS: &str = "d.n, d.id, d.serial, d.model, d.hardware_revision, d.station, d.spki, d.kem, \
@@ -15,7 +16,8 @@ const COLUMNS: &str = "d.n, d.id, d.serial, d.model, d.hardware_revision, d.stat
     (SELECT json_array(at, counter) FROM check_in WHERE device = d.n), \
     (SELECT json_group_array(cohort) FROM device_cohort WHERE device = d.n), \
     (SELECT json_group_array(json_array(component, reported, confirmed, security_counter, at)) \
-        FROM device_version WHERE device = d.n)";
+        FROM device_version WHERE device = d.n), \
+    (SELECT state FROM deployment INDEXED BY deployment_device WHERE device = d.n ORDER BY n DESC LIMIT 1)";
 
 /// So few rows may be sorted for one page.
 const SORTED_MOST: u64 = 2_000;
@@ -72,7 +74,23 @@ struct Search {
 }
 
 pub(super) fn page(db: &Connection, filter: &DeviceFilter, page: &PageRequest) -> Result<Page<Device>> {
+    let DeviceOrder { by, descending } = filter.order.unwrap_or(match filter.serial_prefix {
+        Some(_) => DeviceOrder { by: DeviceKey::Serial, descending: false },
+        None => DeviceOrder { by: DeviceKey::Enrolled, descending: true },
+    });
+    if by != DeviceKey::Serial && filter.serial_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()) {
+        return Err(Error::Invalid { what: "order" });
+    }
     let mut search = narrowest(db, filter)?;
+    let (key, index) = match by {
+        DeviceKey::Enrolled => (None, search.from),
+        DeviceKey::Serial => (Some("d.serial"), "device d INDEXED BY device_serial"),
+        DeviceKey::Model => (Some("d.model"), "device d INDEXED BY device_model"),
+    };
+    // Few are sorted; among many the index of what they are sorted by is walked.
+    if key.is_some() && search.count > SORTED_MOST {
+        search = Search { count: search.count, from: index, number: "d.n" };
+    }
     let mut holds = String::from("TRUE");
     let mut values: Vec<Value> = Vec::new();
     let mut hold = |condition: &str, with: &[&str]| {
@@ -105,43 +123,55 @@ pub(super) fn page(db: &Connection, filter: &DeviceFilter, page: &PageRequest) -
     if let Some(prefix) = &filter.serial_prefix {
         // No character of a serial number sorts behind DEL.
         hold("d.serial >= ? AND d.serial < ? || char(127)", &[prefix, prefix]);
-        if search.count > SORTED_MOST {
-            search.from = "device d INDEXED BY device_serial";
+    }
+    let mut groups = "";
+    if filter.engaged {
+        if search.number == "p.device" {
+            hold("p.open = 1", &[]);
+            groups = " GROUP BY p.device";
+        } else {
+            hold("EXISTS (SELECT 1 FROM deployment WHERE device = d.n AND open = 1)", &[]);
         }
     }
-    let sorted = if filter.serial_prefix.is_some() {
-        if let Some((serial, n)) = serial_cursor(page)? {
-            values.extend([Value::from(serial), Value::from(n)]);
-            holds.push_str(" AND (d.serial, d.n) > (?, ?)");
+    let (than, way) = if descending { ("<", " DESC") } else { (">", "") };
+    let Search { from, number, .. } = search;
+    let sorted = match key {
+        Some(key) => {
+            if let Some((place, n)) = named_cursor(page)? {
+                values.extend([Value::from(place), Value::from(n)]);
+                let _ = write!(holds, " AND ({key}, d.n) {than} (?, ?)");
+            }
+            format!("{key}{way}, d.n{way}")
         }
-        "d.serial, d.n".to_owned()
-    } else {
-        values.push(Value::from(page.number(i64::MAX)?));
-        let _ = write!(holds, " AND {} < ?", search.number);
-        format!("{} DESC", search.number)
+        None => {
+            values.push(Value::from(page.number(if descending { i64::MAX } else { i64::MIN })?));
+            let _ = write!(holds, " AND {number} {than} ?");
+            format!("{number}{way}")
+        }
     };
     values.push(Value::from(page.look()));
-    let sql = format!("SELECT {COLUMNS} FROM {} WHERE {holds} ORDER BY {sorted} LIMIT ?", search.from);
+    let sql = format!("SELECT {COLUMNS} FROM {from} WHERE {holds}{groups} ORDER BY {sorted} LIMIT ?");
     let rows = db.all(&sql, params_from_iter(values), |row| {
         let n: i64 = row.get(0)?;
         let device = device(row)?;
-        let place = match filter.serial_prefix {
-            Some(_) => format!("{} {n}", device.serial),
-            None => n.to_string(),
+        let place = match by {
+            DeviceKey::Enrolled => n.to_string(),
+            DeviceKey::Serial => format!("{} {n}", device.serial),
+            DeviceKey::Model => format!("{} {n}", device.model),
         };
         Ok((place, device))
     })?;
     Ok(page.page(rows))
 }
 
-/// A place in a list sorted by serial: the serial and the row number behind which it goes on.
-fn serial_cursor(page: &PageRequest) -> Result<Option<(String, i64)>> {
+/// A place in a list sorted by name: the name and the row number behind which it goes on.
+fn named_cursor(page: &PageRequest) -> Result<Option<(String, i64)>> {
     let Some(cursor) = &page.after else {
         return Ok(None);
     };
-    let place = cursor.as_str().split_once(' ').and_then(|(serial, n)| Some((serial, n.parse().ok()?)));
-    let (serial, n) = place.ok_or(Error::Invalid { what: "cursor" })?;
-    Ok(Some((serial.to_owned(), n)))
+    let place = cursor.as_str().rsplit_once(' ').and_then(|(name, n)| Some((name, n.parse().ok()?)));
+    let (name, n) = place.ok_or(Error::Invalid { what: "cursor" })?;
+    Ok(Some((name.to_owned(), n)))
 }
 
 fn narrowest(db: &Connection, filter: &DeviceFilter) -> Result<Search> {
@@ -171,6 +201,17 @@ fn narrowest(db: &Connection, filter: &DeviceFilter) -> Result<Search> {
             "d.n",
         ),
         (None, None) => {}
+    }
+    if filter.engaged {
+        add(
+            count(
+                "SELECT coalesce(sum(count), 0) FROM deployment_count WHERE state IN ('queued', 'offered',
+                    'downloading', 'downloaded', 'installing', 'rebooting', 'confirming')",
+                &[],
+            )?,
+            "deployment p INDEXED BY deployment_open CROSS JOIN device d ON d.n = p.device",
+            "p.device",
+        );
     }
     if let Some(cohort) = &filter.cohort {
         add(
@@ -225,5 +266,6 @@ fn device(row: &Row<'_>) -> Result<Device> {
                 at: UnixTime::from_secs(at),
             })
             .collect(),
+        deployment: maybe(row, 16, |row, at| word(row, at, &DeploymentState::ALL, DeploymentState::as_str))?,
     })
 }

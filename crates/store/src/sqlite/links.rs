@@ -4,15 +4,15 @@ use model::{DeploymentState, LinkEnd, LinkId, LinkState, RolloutId, RolloutState
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
 use super::{
-    SqliteStore, Tx, delivery, journal,
+    SqliteStore, Tx, delivery, journal, link_events,
     memory::Effect,
     rollouts,
     sql::{Sql, blob, int, secs, taken, text, time, uint},
     steps::{self, Standing},
 };
 use crate::{
-    Answer, CONFIRM_WITHIN, Delivery, EndedLink, Error, Link, LinkChoice, LinkCounts, LinkFilter, LinkRow,
-    Links, Offer, Page, PageRequest, Result, Served, ServedRange, coverage::Coverage,
+    Answer, CONFIRM_WITHIN, Delivery, EndedLink, Error, Link, LinkChoice, LinkCounts, LinkEvent, LinkFate,
+    LinkFilter, LinkRow, Links, Offer, Page, PageRequest, Result, Served, ServedRange, coverage::Coverage,
 };
 
 const LINK: &str = "SELECT l.id, l.device_id, d.spki, l.deployment_id, r.id, s.id, s.ciphertext, s.length_bytes, \
@@ -30,9 +30,10 @@ pub(super) fn end(
     end: LinkEnd,
     at: UnixTime,
 ) -> Result<Option<EndedLink>> {
-    let active =
-        tx.one("SELECT active FROM link WHERE id = ?", [link.as_bytes()], |row| Ok(row.get::<_, bool>(0)?))?;
-    let Some(active) = active else {
+    let found = tx.one("SELECT active, not_before FROM link WHERE id = ?", [link.as_bytes()], |row| {
+        Ok((row.get::<_, bool>(0)?, time(row, 1)?))
+    })?;
+    let Some((active, issued_at)) = found else {
         return Ok(None);
     };
     tx.run("DELETE FROM link WHERE id = ?", [link.as_bytes()])?;
@@ -45,7 +46,10 @@ pub(super) fn end(
         LinkEnd::Expired => None,
     };
     if let Some(kind) = kind {
+        let detail =
+            serde_json::json!({ "issued_at": issued_at, "expires_at": link.expires_at() }).to_string();
         let line = journal::Line {
+            detail: Some(&detail),
             device: Some(from.device),
             rollout: Some(from.rollout),
             deployment: Some(from.n),
@@ -106,6 +110,10 @@ impl Links for SqliteStore {
 
     fn links(&self, filter: LinkFilter, now: UnixTime, page: PageRequest) -> Answer<'_, Page<LinkRow>> {
         self.read(move |db| list(db, &filter, now, &page))
+    }
+
+    fn link_events(&self, fate: Option<LinkFate>, page: PageRequest) -> Answer<'_, Page<LinkEvent>> {
+        self.read(move |db| link_events::page(db, fate, &page))
     }
 
     fn links_expiring(&self, before: UnixTime, now: UnixTime, most: u32) -> Answer<'_, u32> {
@@ -348,12 +356,22 @@ fn sweep(tx: &mut Tx<'_>, now: UnixTime, limit: u32) -> Result<Vec<EndedLink>> {
 
 fn list(db: &Connection, filter: &LinkFilter, now: UnixTime, page: &PageRequest) -> Result<Page<LinkRow>> {
     let floor = LinkId::floor(now + Seconds(1));
-    let after: LinkId = match &page.after {
-        Some(cursor) => cursor.as_str().parse().map_err(|_| Error::Invalid { what: "cursor" })?,
-        None => floor,
+    let after: Option<LinkId> = page
+        .after
+        .as_ref()
+        .map(|cursor| cursor.as_str().parse().map_err(|_| Error::Invalid { what: "cursor" }))
+        .transpose()?;
+    let (least, most) = if filter.descending {
+        (floor, after)
+    } else {
+        (after.map_or(floor, |after| after.max(floor)), None)
     };
-    let mut values = vec![Value::from(after.max(floor).as_bytes().to_vec())];
+    let mut values = vec![Value::from(least.as_bytes().to_vec())];
     let mut holds = String::new();
+    if let Some(most) = most {
+        values.push(Value::from(most.as_bytes().to_vec()));
+        holds.push_str(" AND key < ?");
+    }
     if let Some(before) = filter.expires_before {
         values.push(Value::from(LinkId::floor(before).as_bytes().to_vec()));
         holds.push_str(" AND key < ?");
@@ -390,9 +408,10 @@ fn list(db: &Connection, filter: &LinkFilter, now: UnixTime, page: &PageRequest)
     values.push(Value::from(page.look()));
     let columns = LINK.strip_suffix(" FROM link l").unwrap_or(LINK);
     let holds = holds.replace("key", key);
+    let way = if filter.descending { " DESC" } else { "" };
     let sql = format!(
         "{columns} FROM {from} JOIN sealed s ON s.n = p.artifact JOIN rollout r ON r.n = p.rollout
-         WHERE {key} > ?{holds} ORDER BY {key} LIMIT ?"
+         WHERE {key} > ?{holds} ORDER BY {key}{way} LIMIT ?"
     );
     let rows = db.all(&sql, params_from_iter(values), |row| {
         let link = link(row)?;

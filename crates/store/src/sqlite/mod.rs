@@ -25,6 +25,7 @@ mod devices;
 mod documents;
 mod enrolments;
 mod journal;
+mod link_events;
 mod links;
 mod memory;
 mod people;

@@ -39,7 +39,7 @@ pub(super) async fn renew(
     let now = server.now();
     let id = renewal_token(&identity.device, &peer);
     if server.store.token(id).await?.is_none() {
-        let note = Note { station: device.station, renews: Some(device.id) };
+        let note = Note { station: device.station, renews: Some(device.id), replaces: None };
         let token = Token {
             id,
             serial: device.serial,

@@ -11,11 +11,13 @@ use protocol::{
     Base64, ErrorCode,
     device::ComponentStatus,
     operator::{
-        Connectivity, DeviceDetail, DeviceFilter, DeviceRow, DeviceState as Wire, Hint, Page, ProofRecord,
-        RevokeDevice, TimelineEntry,
+        Connectivity, DeviceDetail, DeviceFilter, DeviceRow, DeviceSort, DeviceState as Wire, Hint, Page,
+        ProofRecord, RevokeDevice, TimelineEntry,
     },
 };
-use store::{Cursor, DeploymentFilter, Device, DeviceState, Document, PageRequest, Timeline};
+use store::{
+    Cursor, DeploymentFilter, Device, DeviceKey, DeviceOrder, DeviceState, Document, PageRequest, Timeline,
+};
 
 use super::{PageOf, page};
 use crate::{
@@ -192,6 +194,15 @@ async fn stored_filter(server: &Server, filter: &DeviceFilter) -> Answer<Option<
         }),
         serial_prefix: filter.serial_prefix.clone(),
         version: None,
+        engaged: filter.engaged == Some(true),
+        order: filter.sort.map(|sort| DeviceOrder {
+            by: match sort {
+                DeviceSort::Enrolled => DeviceKey::Enrolled,
+                DeviceSort::Serial => DeviceKey::Serial,
+                DeviceSort::Model => DeviceKey::Model,
+            },
+            descending: filter.descending == Some(true),
+        }),
     };
     if let Some(version) = &filter.version {
         let counts = server.store.device_counts().await?;
@@ -257,7 +268,9 @@ fn row(server: &Server, device: Device, certificate: Vec<u8>) -> DeviceRow {
                 seq: 0,
             })
             .collect(),
+        enrolled_at: Some(device.enrolled_at),
         last_seen_at: device.last_seen_at,
         certificate: Base64(certificate),
+        deployment: device.deployment,
     }
 }

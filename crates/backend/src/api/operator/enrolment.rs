@@ -27,6 +27,8 @@ pub(crate) struct Note {
     pub(crate) station: StationName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) renews: Option<DeviceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replaces: Option<DeviceId>,
 }
 
 impl Note {
@@ -57,7 +59,7 @@ pub(super) async fn announce(
         model: new.model,
         hardware_revision: new.hardware_revision,
         expires_at: new.expires_at,
-        note: Note { station: new.station, renews: None }.to_bytes(),
+        note: Note { station: new.station, renews: None, replaces: new.replaces }.to_bytes(),
         issued_by: caller.spki,
         issued_at: now,
     };
@@ -313,6 +315,7 @@ async fn row(server: &Server, enrolment: store::Enrolment) -> Answer<Enrolment> 
             hardware_revision: token.hardware_revision,
             station: note.station,
             expires_at: token.expires_at,
+            replaces: note.replaces,
         },
         state: match enrolment.state {
             EnrolmentState::Pending => Wire::Pending,

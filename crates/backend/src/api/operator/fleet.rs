@@ -111,6 +111,7 @@ pub(super) async fn links(server: &Server) -> Answer<LinkCounts> {
         issued: open + counts.consumed + counts.expired + counts.revoked,
         reissued: counts.reissued,
         open,
+        active: counts.active,
         consumed: counts.consumed,
         expired: counts.expired,
         revoked: counts.revoked,

@@ -4,7 +4,7 @@ use axum::{Json as Reply, extract::State, http::StatusCode};
 use model::{DeviceId, LinkId, LinkState, RolloutId, UnixTime};
 use protocol::{
     ErrorCode,
-    operator::{Hint, LinkRow, Page},
+    operator::{Hint, LinkEvent, LinkFate, LinkRow, Page},
 };
 use serde::Deserialize;
 use store::{LinkChoice, LinkFilter};
@@ -27,6 +27,14 @@ pub(super) struct Filter {
     device: Option<DeviceId>,
     #[serde(default)]
     expires_before: Option<UnixTime>,
+    #[serde(default)]
+    descending: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Fate {
+    #[serde(default)]
+    fate: Option<LinkFate>,
 }
 
 pub(super) async fn list(
@@ -43,9 +51,44 @@ pub(super) async fn list(
         rollout: filter.rollout,
         device: filter.device,
         expires_before: filter.expires_before,
+        descending: filter.descending,
     };
     let links = server.store.links(filter, server.now(), request).await?;
     Ok(Reply(page(links, row)))
+}
+
+/// What became of links that are gone.
+pub(super) async fn events(
+    State(server): State<Arc<Server>>,
+    Params(Fate { fate }): Params<Fate>,
+    PageOf(request): PageOf,
+) -> Answer<Reply<Page<LinkEvent>>> {
+    let fate = fate.map(|fate| match fate {
+        LinkFate::Consumed => store::LinkFate::Consumed,
+        LinkFate::Revoked => store::LinkFate::Revoked,
+        LinkFate::Reissued => store::LinkFate::Reissued,
+        LinkFate::Expired => store::LinkFate::Expired,
+    });
+    let events = server.store.link_events(fate, request).await?;
+    Ok(Reply(page(events, |event| {
+        let (device, serial) = event.device.unzip();
+        LinkEvent {
+            fate: match event.fate {
+                store::LinkFate::Consumed => LinkFate::Consumed,
+                store::LinkFate::Revoked => LinkFate::Revoked,
+                store::LinkFate::Reissued => LinkFate::Reissued,
+                store::LinkFate::Expired => LinkFate::Expired,
+            },
+            at: event.at,
+            count: event.count,
+            rollout: event.rollout,
+            device,
+            serial,
+            issued_at: event.issued_at,
+            expires_at: event.expires_at,
+            total_bytes: event.length_bytes,
+        }
+    })))
 }
 
 pub(super) async fn revoke(

@@ -110,6 +110,7 @@ pub(crate) fn routes(server: &Arc<Server>) -> Router<Arc<Server>> {
         .get(&below(path::ROLLOUTS, "/progress"), ReadRollouts, overview::rollout)
         .post(&below(path::ROLLOUTS, "/step"), StepRollout, rollout::step)
         .get(path::LINKS, ReadLinks, link::list)
+        .get(path::LINK_EVENTS, ReadLinks, link::events)
         .post(&below(path::LINKS, "/revoke"), RevokeLink, link::revoke)
         .post(&below(path::LINKS, "/reissue"), ReissueLink, link::reissue)
         .1

@@ -18,6 +18,8 @@ use crate::{extract::Name, refusal::Answer, server::Server};
 const ROLLOUTS_MOST: u32 = 100;
 /// What lapses within this time is soon for a link ...
 const LINK_SOON: Seconds = Seconds::days(1);
+/// ... what lapses within this asks for a look ...
+const LINK_ENDING: Seconds = Seconds(600);
 /// ... and for a certificate.
 const CERTIFICATE_SOON: Seconds = Seconds::days(30);
 /// So much of a rollout's past is shown.
@@ -56,6 +58,8 @@ pub(super) async fn fleet(State(server): State<Arc<Server>>) -> Answer<Reply<Fle
         failures,
         links: fleet::links(&server).await?,
         links_expiring: store.links_expiring(now + LINK_SOON, now, EXPIRING_MOST).await?,
+        links_ending: store.links_expiring(now + LINK_ENDING, now, EXPIRING_MOST).await?,
+        served: server.served.minutes(now),
         certificates_expiring: certificates(&server, now + CERTIFICATE_SOON).await?,
         open_alarms: fleet::count(alarms.rows.len() as u64),
     }))
