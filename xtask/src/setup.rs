@@ -156,6 +156,14 @@ const NEEDS: &[Need] = &[
         dnf: "libubootenv",
         brew: "",
     },
+    // A clock that is wrong, for the tests of the screens.
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || faketime --version"],
+        apt: "faketime",
+        dnf: "libfaketime",
+        brew: "",
+    },
     // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
     Need {
         purpose: Purpose::Test,

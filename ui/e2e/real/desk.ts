@@ -25,12 +25,19 @@ export interface Desk {
   end(): Promise<void>;
 }
 
-export async function openDesk(browser: Browser): Promise<Desk> {
-  const home = mkdtempSync(join(tmpdir(), "fleetseal-desk-"));
+/** What else a desk may be given: a home that has workspaces already, and what is put before and around its program. */
+export interface Setting {
+  home?: string;
+  before?: string[];
+  env?: NodeJS.ProcessEnv;
+}
+
+export async function openDesk(browser: Browser, setting: Setting = {}): Promise<Desk> {
+  const home = setting.home ?? mkdtempSync(join(tmpdir(), "fleetseal-desk-"));
   const ui = resolve(import.meta.dirname, "../../dist");
-  const child = spawn(program("fleetseal"), ["--json", "desk", "--browser", "--home", join(home, "workspaces"), "--ui", ui], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const command = [program("fleetseal"), "--json", "desk", "--browser", "--home", join(home, "workspaces"), "--ui", ui];
+  const [first = "", ...rest] = [...(setting.before ?? []), ...command];
+  const child = spawn(first, rest, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, ...setting.env } });
   const { main, vault } = await addresses(child);
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, timezoneId: "UTC", locale: "en-GB" });
   const windows = { page: await context.newPage(), vault: await context.newPage() };
@@ -42,7 +49,7 @@ export async function openDesk(browser: Browser): Promise<Desk> {
     async end() {
       await context.close();
       await ended(child);
-      rmSync(home, { recursive: true, force: true });
+      if (!setting.home) rmSync(home, { recursive: true, force: true });
     },
   };
 }

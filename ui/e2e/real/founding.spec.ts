@@ -19,8 +19,8 @@ test.afterAll(async () => {
 });
 
 /** A device of its own: `fleetseal-agent` with two slots as folders. */
-function device(serial: string) {
-  const dir = join(desk.home, serial);
+function device(serial: string, folder = serial) {
+  const dir = join(desk.home, folder);
   mkdirSync(dir);
   const config = `data_dir = "${dir}/data"
 model = "press-7"
@@ -177,4 +177,44 @@ test("a rollout is planned, started, and finishes on the device", async () => {
   await findsNothing(page);
   await visit(page, "Devices");
   await expect(page.getByRole("row", { name: /P7-0001/ })).toContainText("1.1.0");
+});
+
+test("other hardware takes the place of the device, by a token of its own, and is retired in the end", async () => {
+  const { page, vault } = desk;
+  await page.getByRole("row", { name: /P7-0001/ }).dblclick();
+  await page.getByRole("button", { name: "Replace…" }).click();
+  const replace = page.getByRole("dialog", { name: "Replace P7-0001" });
+  await expect(replace.getByText(/take the place of P7-0001/)).toBeVisible();
+  await findsNothing(page);
+  await replace.getByRole("button", { name: "Make a token to replace P7-0001" }).click();
+  await consent(vault);
+  const token = await replace.locator(".token .mono").textContent();
+  await replace.getByRole("button", { name: "Close" }).last().click();
+
+  const start = device("P7-0001", "P7-0001-new");
+  const enrolling = start("enrol", "--token", token ?? "");
+  await visit(page, "Inbox");
+  for (const done of ["1 certificates issued", "1 devices proven"]) {
+    await expect(page.getByText("1 devices ask to join")).toBeVisible();
+    await page.getByRole("button", { name: "Check" }).click();
+    await consent(vault);
+    await expect(page.getByText(done)).toBeVisible();
+    if (done.includes("issued")) await expect.poll(() => enrolling.exitCode).toBe(0);
+  }
+  start("run");
+  await visit(page, "Devices");
+  const grid = page.getByRole("grid", { name: "Devices" });
+  await expect(grid.getByRole("row", { name: /Replaced.*P7-0001/ })).toBeVisible();
+  const present = grid.getByRole("row", { name: /Active.*P7-0001/ });
+  await expect(present).toContainText("online");
+
+  await present.dblclick();
+  await page.getByRole("button", { name: "Retire…" }).click();
+  const retire = page.getByRole("dialog", { name: "Retire P7-0001" });
+  await retire.getByRole("textbox").fill("line 3 is closed");
+  await findsNothing(page);
+  await retire.getByRole("button", { name: "Retire P7-0001" }).click();
+  await consent(vault);
+  await expect(page.getByText("Retired").first()).toBeVisible();
+  await expect(page.getByRole("button", { name: "Retire…" })).toBeDisabled();
 });

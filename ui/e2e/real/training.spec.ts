@@ -1,10 +1,13 @@
+import { spawnSync } from "node:child_process";
 import { expect, test } from "@playwright/test";
-import { consent, type Desk, findsNothing, openDesk, visit } from "./desk";
+import { consent, type Desk, findsNothing, openDesk, program, visit } from "./desk";
 
 /** From the first run to the links of a rollout at work, on a training fleet: real backend, simulated devices. */
 test.describe.configure({ mode: "serial" });
 
 let desk: Desk;
+/** The second operator, with a workspace of their own, at the command line. */
+let bob: (...args: string[]) => void;
 test.beforeAll(async ({ browser }) => {
   desk = await openDesk(browser);
 });
@@ -18,6 +21,17 @@ test("the first run sets a training fleet up", async () => {
   await page.getByRole("button", { name: "Start a demo fleet" }).click();
   await expect(page.getByText("Training, simulated devices")).toBeVisible({ timeout: 120_000 });
   await expect(page.getByRole("link", { name: /^Devices/ })).toContainText("120");
+  const folder = await page.evaluate(async () => {
+    const headers = { authorization: `Bearer ${sessionStorage.getItem("fleetseal-bearer")}`, "content-type": "application/json" };
+    const answer = await fetch("/rpc/workspace.list", { method: "POST", headers, body: "{}" });
+    const { rows } = (await answer.json()) as { rows: { name: string; folder: string }[] };
+    return rows.find((row) => row.name === "training-bob")?.folder;
+  });
+  bob = (...args) => {
+    const done = spawnSync(program("fleetseal"), ["--workspace", folder ?? "", ...args], { encoding: "utf8" });
+    expect(done.stderr).toBe("");
+    expect(done.status).toBe(0);
+  };
 });
 
 test("the overview counts the fleet and shows its rollout", async () => {
@@ -38,6 +52,52 @@ test("links count down on the backend's clock while devices download", async () 
   await findsNothing(page);
 });
 
+test("two operators act on one rollout: each sees what the other did, and nobody acts on what is out of date", async () => {
+  const { page } = desk;
+  await visit(page, "Rollouts");
+  await findsNothing(page);
+  await page.getByRole("link", { name: "demo-gateway 1.1.0" }).click();
+  await expect(page.getByText(/Running, phase \d of 3/)).toBeVisible();
+  const rollout = /rollouts\/([^?]+)/.exec(page.url())?.[1] ?? "";
+  bob("rollout", "pause", rollout);
+  await expect(page.getByRole("button", { name: "Resume" })).toBeEnabled();
+  await findsNothing(page);
+
+  await page.getByRole("button", { name: "Abort" }).click();
+  const abort = page.getByRole("dialog");
+  await expect(abort.getByRole("row").first()).toBeVisible();
+  bob("rollout", "resume", rollout);
+  await expect(page.getByText(/Running, phase \d of 3/)).toBeVisible();
+  await abort.getByRole("button", { name: /^Abort/ }).click();
+  await expect(abort.getByRole("alert")).toContainText("preview_stale");
+  await findsNothing(page);
+  await abort.getByRole("button", { name: "Keep as it is" }).click();
+
+  await page.getByRole("button", { name: "Pause" }).click();
+  await expect(page.getByRole("button", { name: "Resume" })).toBeEnabled();
+});
+
+test("devices in a rollout show where they stand; a paused one waits in the inbox", async () => {
+  const { page } = desk;
+  await visit(page, "Devices");
+  const grid = page.getByRole("grid", { name: "Devices" });
+  const engaged = page.getByRole("button", { name: /^In a rollout/ });
+  await engaged.click();
+  await expect(engaged).toHaveAttribute("aria-pressed", "true");
+  await expect(grid.getByRole("row").nth(1)).toContainText(/Queued|Offered|Downloading|Installing|Rebooting|Confirming/);
+  await page.getByRole("button", { name: /^Views/ }).click();
+  await page.getByRole("menuitem", { name: "Save “In a rollout”" }).click();
+  await page.getByRole("button", { name: /^All/ }).click();
+  await page.getByRole("button", { name: /^Views/ }).click();
+  await page.getByRole("menuitem", { name: "In a rollout", exact: true }).click();
+  await expect(engaged).toHaveAttribute("aria-pressed", "true");
+  await visit(page, "Inbox");
+  await expect(page.getByText("demo-gateway 1.1.0 is paused")).toBeVisible();
+  await page.getByRole("button", { name: "Decide" }).click();
+  await page.getByRole("button", { name: "Resume" }).click();
+  await expect(page.getByText(/Running, phase \d of 3|Finished/).first()).toBeVisible();
+});
+
 test("devices are listed, found by serial number, and opened", async () => {
   const { page } = desk;
   await visit(page, "Devices");
@@ -45,8 +105,11 @@ test("devices are listed, found by serial number, and opened", async () => {
   await expect(grid.getByRole("row").nth(1)).toContainText("TRN-000000");
   await findsNothing(page);
   await grid.getByRole("button", { name: "Device" }).click();
-  await expect(grid.getByRole("columnheader", { name: "Device" })).not.toHaveAttribute("aria-sort");
-  await expect(grid.getByRole("row").nth(1)).toContainText("TRN-");
+  await expect(grid.getByRole("columnheader", { name: "Device" })).toHaveAttribute("aria-sort", "descending");
+  await expect(grid.getByRole("row").nth(1)).toContainText("TRN-000119");
+  await grid.getByRole("button", { name: "Enrolled" }).click();
+  await expect(grid.getByRole("columnheader", { name: "Enrolled" })).toHaveAttribute("aria-sort", "ascending");
+  await expect(page).toHaveURL(/sort=enrolled/);
   await page.getByLabel("Serial begins with").fill("TRN-00004");
   await expect(grid.getByRole("row")).toHaveCount(11);
   await grid.getByRole("row", { name: /TRN-000042/ }).dblclick();
@@ -60,17 +123,25 @@ test("devices are listed, found by serial number, and opened", async () => {
   }
 });
 
-test("a rollout shows its phases, is paused and goes on", async () => {
+test("links that ended are told apart by what became of them, with their lifetimes and the throughput", async () => {
   const { page } = desk;
-  await visit(page, "Rollouts");
+  await visit(page, "Links");
+  await page.getByRole("button", { name: /^Ended/ }).click();
+  await page.getByRole("button", { name: /^Consumed/ }).click();
+  const row = page.getByRole("grid", { name: "Ended" }).getByRole("row").nth(1);
+  await expect(row).toContainText("Consumed", { timeout: 90_000 });
+  await expect(row).toContainText("TRN-");
+  await expect(page).toHaveURL(/show=consumed/);
+  await expect(page.getByRole("img", { name: /Lifetimes of links used up/ })).toBeVisible();
+  await expect(page.getByRole("img", { name: "Download throughput" })).toBeVisible();
   await findsNothing(page);
-  await page.getByRole("link", { name: "demo-gateway 1.1.0" }).click();
-  await expect(page.getByText(/Running, phase \d of 3/)).toBeVisible();
-  await findsNothing(page);
-  await page.getByRole("button", { name: "Pause" }).click();
-  await expect(page.getByRole("button", { name: "Resume" })).toBeEnabled();
-  await page.getByRole("button", { name: "Resume" }).click();
-  await expect(page.getByText(/Running, phase \d of 3/)).toBeVisible();
+  await page.getByRole("button", { name: "Show as table" }).first().click();
+  await expect(
+    page
+      .getByRole("region", { name: /Lifetimes/ })
+      .getByRole("row")
+      .nth(1),
+  ).toContainText("< 10 s");
 });
 
 test("the vault opens in its own window alone, and a release is signed there", async () => {

@@ -13,6 +13,7 @@ export const screens: { name: string; path: string; scene?: string; open?: (page
   { name: "plan-safety", path: "/rollouts/new", open: (page) => plan(page, "Safety") },
   { name: "plan-preview", path: "/rollouts/new", open: (page) => plan(page, "Preview") },
   { name: "links", path: "/links" },
+  { name: "links-ended", path: "/links", open: (page) => page.getByRole("button", { name: /^Ended/ }).click() },
   { name: "inbox", path: "/inbox" },
   { name: "releases", path: "/releases", scene: "manager" },
   { name: "release-new", path: "/releases/new", scene: "manager" },
@@ -35,7 +36,26 @@ export const screens: { name: string; path: string; scene?: string; open?: (page
       await page.getByRole("button", { name: "Sign 0.18.3" }).click();
     },
   },
-  { name: "keys", path: "/keys", scene: "manager" },
+  { name: "keys", path: "/keys" },
+  {
+    name: "keys-change",
+    path: "/keys",
+    open: async (page) => {
+      await page.getByRole("button", { name: "Change…" }).click();
+      await page.getByRole("radio", { name: /how many must sign/ }).check();
+    },
+  },
+  {
+    name: "device-replace",
+    path: "/devices",
+    open: async (page) => {
+      await openDevice(page);
+      await page.getByRole("button", { name: "Replace…" }).click();
+      await page.getByRole("dialog").getByRole("row").first().waitFor();
+    },
+  },
+  { name: "overview-offline", path: "/", scene: "offline" },
+  { name: "links-empty", path: "/links", scene: "empty" },
   { name: "vault", path: "/vault", scene: "manager" },
   { name: "audit", path: "/audit" },
   { name: "settings", path: "/settings" },
@@ -64,7 +84,8 @@ export const screens: { name: string; path: string; scene?: string; open?: (page
 ];
 
 async function openDevice(page: Page) {
-  await page.getByRole("row").nth(1).dblclick();
+  await page.getByRole("button", { name: /^In a rollout/ }).click();
+  await page.getByRole("row", { name: /HX220-0446000/ }).dblclick();
   await page.getByRole("tab", { name: "Timeline" }).waitFor();
 }
 

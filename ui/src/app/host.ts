@@ -43,4 +43,5 @@ export const mayDo = (roles: Role[], wanted: Role[]): boolean => wanted.some((ro
 export const OPERATE: Role[] = ["admin", "operator"];
 export const RELEASE: Role[] = ["admin", "release_manager"];
 export const ADMIN: Role[] = ["admin"];
+export const PROVISION: Role[] = ["admin", "station"];
 export const AUDIT: Role[] = ["admin", "auditor"];

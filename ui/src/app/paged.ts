@@ -55,6 +55,8 @@ export function usePaged<N extends Paged>(name: N, request: Omit<Request<N>, "pa
     /** Whether the first page is there. */
     ready: answers[0]?.data !== undefined,
     empty: answers[0]?.data?.rows.length === 0,
+    /** The rows that are there. */
+    rows: answers.flatMap((answer) => answer.data?.rows ?? []),
     rowAt: (index: number): Row<N> | undefined => byPage.get(Math.floor(index / size))?.data?.rows[index % size],
     onRange,
     busy: answers.some((answer) => answer.isFetching),

@@ -40,14 +40,16 @@ const devices = createRoute({
     model: string;
     version: string;
     state: DeviceState;
-    sort: "serial" | "newest";
+    engaged: boolean;
+    sort: string;
     cols: string;
   }> => ({
     q: text(raw, "q"),
     model: text(raw, "model"),
     version: text(raw, "version"),
     state: text(raw, "state") as DeviceState | undefined,
-    sort: raw.sort === "newest" ? "newest" : undefined,
+    engaged: raw.engaged === true ? true : undefined,
+    sort: text(raw, "sort"),
     cols: text(raw, "cols"),
   }),
 });
@@ -67,9 +69,10 @@ const links = createRoute({
   getParentRoute: () => root,
   path: "/links",
   component: Links,
-  validateSearch: (raw: Raw): { q?: string; show?: string; cols?: string } => ({
+  validateSearch: (raw: Raw): { q?: string; show?: string; sort?: string; cols?: string } => ({
     q: text(raw, "q"),
     show: text(raw, "show"),
+    sort: text(raw, "sort"),
     cols: text(raw, "cols"),
   }),
 });
@@ -93,6 +96,12 @@ const releases = createRoute({
   path: "/releases",
   component: Releases,
   validateSearch: (raw: Raw): { state?: string } => ({ state: text(raw, "state") }),
+});
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: "/audit",
+  component: Audit,
+  validateSearch: (raw: Raw): { q?: string } => ({ q: text(raw, "q") }),
 });
 const release = createRoute({
   getParentRoute: () => root,
@@ -120,7 +129,7 @@ const routeTree = root.addChildren([
   at("/reports", Reports),
   at("/doctor", Doctor),
   at("/vault", Vault),
-  at("/audit", Audit),
+  audit,
   at("/settings", Settings),
   at("/first-run", () => null),
 ]);

@@ -2,6 +2,7 @@
 import type { Base64 } from "./Base64";
 import type { ComponentStatus } from "./ComponentStatus";
 import type { Connectivity } from "./Connectivity";
+import type { DeploymentState } from "./DeploymentState";
 import type { DeviceId } from "./DeviceId";
 import type { DeviceState } from "./DeviceState";
 import type { HardwareRevision } from "./HardwareRevision";
@@ -42,10 +43,18 @@ connectivity: Connectivity,
  */
 components: Array<ComponentStatus>, 
 /**
+ * When it enrolled.
+ */
+enrolled_at?: UnixTime, 
+/**
  * When it was last seen.
  */
 last_seen_at?: UnixTime, 
 /**
  * Its certificate, DER: what a desktop verifies before it believes anything else.
  */
-certificate: Base64, };
+certificate: Base64, 
+/**
+ * Where its newest deployment stands.
+ */
+deployment?: DeploymentState, };

@@ -5,6 +5,7 @@ import type { FailureCluster } from "./FailureCluster";
 import type { LinkCounts } from "./LinkCounts";
 import type { ModelCount } from "./ModelCount";
 import type { RolloutRow } from "./RolloutRow";
+import type { ServedMinute } from "./ServedMinute";
 import type { UnixTime } from "./UnixTime";
 import type { VersionCount } from "./VersionCount";
 
@@ -45,6 +46,15 @@ links: LinkCounts,
  * Open links that lapse within a day, counted to [`EXPIRING_MOST`] at most.
  */
 links_expiring: number, 
+/**
+ * Those that lapse within ten minutes, counted as far.
+ */
+links_ending: number, 
+/**
+ * Ciphertext served in each of the last 60 minutes in which there was any, oldest first, as far back as
+ * the backend has been running.
+ */
+served: Array<ServedMinute>, 
 /**
  * Certificates of people and of the backend that end within 30 days, soonest first. Those of devices
  * have no end: a device is revoked.

@@ -17,6 +17,10 @@ reissued: number,
  */
 open: number, 
 /**
+ * Of these, so many served bytes already.
+ */
+active: number, 
+/**
  * Ended by a complete download.
  */
 consumed: number, 

@@ -26,6 +26,10 @@ device?: DeviceId,
  */
 expires_before?: UnixTime, 
 /**
+ * The last to lapse first.
+ */
+descending?: boolean, 
+/**
  * Which page.
  */
 page: PageRequest, };

@@ -58,10 +58,12 @@ import type { HostStatus } from "./HostStatus";
 import type { InitTokenKey } from "./InitTokenKey";
 import type { JobName } from "./JobName";
 import type { JobRow } from "./JobRow";
+import type { LinkEvent } from "./LinkEvent";
 import type { LinkName } from "./LinkName";
 import type { LinkRow } from "./LinkRow";
 import type { ListDeployments } from "./ListDeployments";
 import type { ListDevices } from "./ListDevices";
+import type { ListLinkEvents } from "./ListLinkEvents";
 import type { ListLinks } from "./ListLinks";
 import type { ListTokens } from "./ListTokens";
 import type { MakeBundle } from "./MakeBundle";
@@ -89,6 +91,7 @@ import type { RemovePerson } from "./RemovePerson";
 import type { RemovedPerson } from "./RemovedPerson";
 import type { RenewPerson } from "./RenewPerson";
 import type { RenewedTickets } from "./RenewedTickets";
+import type { ReplaceDevice } from "./ReplaceDevice";
 import type { RequestFileName } from "./RequestFileName";
 import type { RequestName } from "./RequestName";
 import type { RestoreShares } from "./RestoreShares";
@@ -180,6 +183,7 @@ export interface Commands {
   "fleet.remove_person_preview": { request: RemovePerson; response: Preview };
   "fleet.remove_person": { request: Commit<RemovePerson>; response: RemovedPerson };
   "fleet.keys": { request: Nothing; response: FleetKeys };
+  "fleet.draft_change_preview": { request: DraftChange; response: Preview };
   "fleet.draft_change": { request: DraftChange; response: DraftedChange };
   "fleet.expiries": { request: Nothing; response: Page<Expiry> };
   "fleet.renew_server": { request: Nothing; response: Done };
@@ -201,6 +205,10 @@ export interface Commands {
   "device.timeline": { request: DeviceTimelineRequest; response: Page<TimelineEntry> };
   "device.revoke_preview": { request: DeviceName; response: Preview };
   "device.revoke": { request: RevokeDevice; response: RevokedDevice };
+  "device.retire_preview": { request: DeviceName; response: Preview };
+  "device.retire": { request: RevokeDevice; response: RevokedDevice };
+  "device.replace_preview": { request: DeviceName; response: Preview };
+  "device.replace": { request: ReplaceDevice; response: EnrolmentTokenText };
   "device.clear_cloned_preview": { request: DeviceName; response: Preview };
   "device.clear_cloned": { request: ClearCloned; response: Done };
   "model.list": { request: Nothing; response: Page<DeviceModel> };
@@ -242,6 +250,7 @@ export interface Commands {
   "rollout.abort_preview": { request: RolloutName; response: Preview };
   "rollout.abort": { request: Commit<RolloutName>; response: RolloutDetail };
   "link.list": { request: ListLinks; response: Page<LinkRow> };
+  "link.events": { request: ListLinkEvents; response: Page<LinkEvent> };
   "link.revoke": { request: LinkName; response: Done };
   "link.reissue": { request: LinkName; response: Done };
   "bench.list": { request: BenchPorts; response: Page<BenchDevice> };
@@ -293,6 +302,8 @@ export const WAYS: Partial<Record<keyof Commands, Way>> = {
   "device.token": "consent",
   "device.approve": "consent",
   "device.revoke": "consent",
+  "device.retire": "consent",
+  "device.replace": "consent",
   "release.seal": "consent",
   "request.sign": "consent",
   "request.sign_file": "consent",

@@ -1,10 +1,12 @@
 import { Modal } from "@mantine/core";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { bringVault } from "@/app/vault";
 import type { Preview } from "@/generated/Preview";
 import type { CallError } from "@/platform";
 import { Button } from "./Button";
 import { Failure, Loading } from "./Listing";
+import { State } from "./State";
 import { count } from "./units";
 
 interface Props {
@@ -19,13 +21,15 @@ interface Props {
   ask?: { label: string; mustBe?: string };
   /** Asks for a reason besides, by this label. */
   why?: string;
+  /** The act is given in the vault's window. */
+  consent?: boolean;
   /** Not a danger but a step of weight: publishing. */
   calm?: boolean;
   children?: ReactNode;
 }
 
 /** A dangerous act: first what it would do, in counts; then, and only if the world has not moved, the act. */
-export function Danger({ open, title, act, preview, commit, close, ask, why, calm, children }: Props) {
+export function Danger({ open, title, act, preview, commit, close, ask, why, consent, calm, children }: Props) {
   const { t } = useTranslation();
   const [seen, setSeen] = useState<Preview>();
   const [error, setError] = useState<CallError>();
@@ -53,7 +57,9 @@ export function Danger({ open, title, act, preview, commit, close, ask, why, cal
   const run = async () => {
     if (!seen) return;
     setBusy(true);
+    setError(undefined);
     try {
+      if (consent) bringVault();
       await commit(seen.token, words, reason);
       close();
     } catch (refusal) {
@@ -107,6 +113,7 @@ export function Danger({ open, title, act, preview, commit, close, ask, why, cal
           <input className="field lg" value={words} onChange={(event) => setWords(event.target.value)} />
         </label>
       )}
+      {consent && busy && <State kind="warn">{t("sign.inwindow")}</State>}
       <div className="row acts">
         <span className="grow" />
         <Button ref={safe} data-autofocus size="lg" onClick={close}>

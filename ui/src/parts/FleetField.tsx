@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Kind } from "@/platform/needs";
+import { TwinSwitch, useTwin } from "./TimeSeries";
 import { count } from "./units";
 
 const order: Kind[] = ["ok", "run", "idle", "warn", "bad"];
@@ -25,6 +26,7 @@ export function FleetField({ models, age }: { models: { model: string; states: R
   const { t } = useTranslation();
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(1038);
+  const [table, setTable] = useTwin();
   useLayoutEffect(() => {
     const measure = () => box.current && box.current.clientWidth > 0 && setWidth(box.current.clientWidth - 24);
     measure();
@@ -55,8 +57,41 @@ export function FleetField({ models, age }: { models: { model: string; states: R
     return { model, left, paths };
   });
   const said = models.map((model) => `${model.model} ${count(sum(model.states))}`).join(", ");
+  const twin = <TwinSwitch table={table} set={setTable} />;
+  if (table)
+    return (
+      <div ref={box} className="fieldbox">
+        <table>
+          <thead>
+            <tr>
+              <th>{t("col.model")}</th>
+              {order.map((kind) => (
+                <th key={kind} className="r">
+                  {t(`kind.${kind}`)}
+                </th>
+              ))}
+              <th className="r twincell">{twin}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {models.map((model) => (
+              <tr key={model.model}>
+                <td>{model.model}</td>
+                {order.map((kind) => (
+                  <td key={kind} className="r">
+                    {count(model.states[kind])}
+                  </td>
+                ))}
+                <td />
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    );
   return (
     <div ref={box} className="fieldbox">
+      <span className="fieldtwin">{twin}</span>
       <svg
         className="fleet chart"
         width="100%"
@@ -75,7 +110,7 @@ export function FleetField({ models, age }: { models: { model: string; states: R
             ))}
           </g>
         ))}
-        <text x={width} y="11" textAnchor="end">
+        <text x={width - 24} y="11" textAnchor="end">
           {t("field.scale", { per: scale })}, {age}
         </text>
       </svg>

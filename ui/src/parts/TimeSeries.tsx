@@ -26,12 +26,14 @@ interface Props {
   threshold?: { value: number; name: string };
   table: boolean;
   axis?: boolean;
+  /** Its values are long words. */
+  wide?: boolean;
 }
 
 const token = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(`--fs-${name}`).trim();
 
 /** Lines over time on a canvas, redrawn with each report; its table twin says the same. */
-export function TimeSeries({ label, times, series, height, value, events, threshold, table, axis = true }: Props) {
+export function TimeSeries({ label, times, series, height, value, events, threshold, table, axis = true, wide }: Props) {
   const { t } = useTranslation();
   const box = useRef<HTMLDivElement>(null);
   const scheme = useSettings((settings) => `${settings.scheme} ${settings.contrast}`);
@@ -59,7 +61,7 @@ export function TimeSeries({ label, times, series, height, value, events, thresh
             space: 70,
             values: (_, ticks) => ticks.map((tick) => clockTime(tick).slice(0, 5)),
           },
-          { ...line, size: 44, gap: 6, space: 18, values: (_, ticks) => ticks.map(value) },
+          { ...line, size: wide ? 72 : 44, gap: 6, space: 18, values: (_, ticks) => ticks.map(value) },
         ],
         scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(high, threshold ? threshold.value * 1.25 : 0, 1e-9) * 1.04] } },
         series: [
@@ -128,7 +130,7 @@ export function TimeSeries({ label, times, series, height, value, events, thresh
       watch.disconnect();
       plot.destroy();
     };
-  }, [times, series, height, table, scheme, events, threshold, axis]);
+  }, [times, series, height, table, scheme, events, threshold, axis, wide]);
 
   if (!table) return <div ref={box} role="img" aria-label={label} style={{ height }} />;
   return (

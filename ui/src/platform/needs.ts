@@ -42,5 +42,7 @@ export interface InboxRow {
   request?: RequestId;
   release?: ReleaseId;
   rollout?: RolloutId;
+  /** The phase that a gate holds, counted from 0. */
+  phase?: number;
   device?: string;
 }

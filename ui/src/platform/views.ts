@@ -1,8 +1,13 @@
 import type { HostEvent } from "@/generated/HostEvent";
+import type { RolloutRow } from "@/generated/RolloutRow";
+import { said } from "@/screens/kinds";
+import { i18next } from "@/words";
 import type { HostStatus, InboxRow, Needs } from "./needs";
 import type { Name, Platform, Request, Response } from "./platform";
 
 const fresh = 4000;
+/** So many running rollouts are asked for their gates. */
+const most = 10;
 
 type Call = Platform["call"];
 type View<N extends keyof Needs> = (request: Needs[N]["request"]) => Promise<Needs[N]["response"]>;
@@ -50,6 +55,31 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
     }
   });
 
+  /** Rollouts whose next phase opens only when a person says so, once that may be. */
+  const gates = async (running: RolloutRow[]): Promise<InboxRow[]> => {
+    const found = await Promise.all(
+      running.map(async (row): Promise<InboxRow[]> => {
+        const { gate } = await keep(`gate ${row.id}`, () => call("rollout.progress", { rollout: row.id }));
+        const met = gate && gate.confirmed * 100 >= gate.judged * gate.success && gate.judged > 0;
+        const due = gate?.not_before && Date.parse(gate.not_before) <= Date.now() + seen.offset * 1000;
+        if (gate?.gate !== "wait_for_me" || !met || !due) return [];
+        return [
+          {
+            id: `gate ${row.id}`,
+            kind: "gate",
+            title: i18next.t("inbox.gate", { name: said(row.target), phase: gate.phase + 1 }),
+            detail: i18next.t("inbox.gatewhy", { n: gate.confirmed, total: gate.judged }),
+            at: gate.not_before ?? row.created_at,
+            state: "warn",
+            rollout: row.id,
+            phase: gate.phase,
+          },
+        ];
+      }),
+    );
+    return found.flat();
+  };
+
   const all: { [N in keyof Needs]: View<N> } = {
     async "view.status"() {
       const host = await call("host.show", {});
@@ -82,15 +112,24 @@ export function views(call: Call, events: (listener: (batch: HostEvent[]) => voi
         .map((row) => ({
           id: row.id,
           kind: "signature",
-          title: row.reason || `${row.role} ${row.version}`,
-          detail: `${row.signatures} / ${row.threshold}, ${row.author}`,
+          title: [i18next.t(`request.${row.purpose}`), row.reason].filter(Boolean).join(": "),
+          detail: i18next.t("inbox.signatures", { n: row.signatures, total: row.threshold, who: row.author }),
           at: row.made_at,
           state: "warn",
           request: row.id,
         }));
       for (const row of glance.rollouts)
         if (row.state === "paused")
-          rows.push({ id: row.id, kind: "paused", title: row.target, detail: "", at: row.created_at, state: "warn", rollout: row.id });
+          rows.push({
+            id: row.id,
+            kind: "paused",
+            title: i18next.t("inbox.paused", { name: said(row.target) }),
+            detail: i18next.t("inbox.pausedwhy"),
+            at: row.created_at,
+            state: "warn",
+            rollout: row.id,
+          });
+      rows.push(...(await gates(glance.rollouts.filter((row) => row.state === "running").slice(0, most))));
       for (const row of alarms.rows)
         if (!row.acknowledged)
           rows.push({

@@ -1,6 +1,7 @@
 import { IconFileExport } from "@tabler/icons-react";
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { useCallback, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useOrder } from "@/app/ask";
 import { AUDIT } from "@/app/host";
@@ -16,11 +17,15 @@ import { Age } from "@/parts/Time";
 import { count, cutId } from "@/parts/units";
 import { platform } from "@/platform";
 
+const route = getRouteApi("/audit");
+
 /** E2: who did what to what, when and why; the chain behind it verified. */
 export function Audit() {
   const { t } = useTranslation();
   const me = useMe();
-  const [text, setText] = useState("");
+  const { q: text = "" } = route.useSearch();
+  const go = useNavigate();
+  const setText = useCallback((q: string) => void go({ to: "/audit", search: { q: q || undefined }, replace: true }), [go]);
   const denied = me.status && me.denied(AUDIT);
   const write = useOrder("audit.export");
   const verify = useOrder("audit.verify");

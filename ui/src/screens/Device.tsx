@@ -6,10 +6,10 @@ import { useAsk, useOrder } from "@/app/ask";
 import { ADMIN, OPERATE } from "@/app/host";
 import { useMe } from "@/app/me";
 import type { DeviceDetail } from "@/generated/DeviceDetail";
+import type { DeviceState } from "@/generated/DeviceState";
 import type { TimelineEntry } from "@/generated/TimelineEntry";
 import { Button } from "@/parts/Button";
 import { useNow } from "@/parts/clock";
-import { Danger } from "@/parts/Danger";
 import { Chip } from "@/parts/Filter";
 import { Copy, Digest, Id } from "@/parts/Id";
 import { Empty, Failure, Listing, Loading } from "@/parts/Listing";
@@ -18,12 +18,13 @@ import { Glyph, State } from "@/parts/State";
 import { Tabs } from "@/parts/Tabs";
 import { Age, Countdown } from "@/parts/Time";
 import { bytes, count, day, instant, moment } from "@/parts/units";
-import { platform } from "@/platform";
 import type { Kind } from "@/platform/needs";
 import { useWord } from "./causes";
+import { DeviceEnd, type EndAct } from "./DeviceEnd";
 import { deploymentKind, deviceKind, linkKind } from "./kinds";
 
 const route = getRouteApi("/devices/$id");
+const serves = (state: DeviceState) => state === "active" || state === "cloned";
 type Tab = "timeline" | "deployments" | "certificate" | "inventory";
 
 /** C3: one device: what happened to it, and why it does or does not update. */
@@ -37,7 +38,7 @@ export function Device() {
   const why = useAsk("device.why", { device: id });
   const links = useAsk("link.list", { device: id, page: {} });
   const reissue = useOrder("link.reissue");
-  const [revoking, revoke] = useState(false);
+  const [ending, end] = useState<EndAct>();
   const link = links.data?.rows.find((one) => one.state === "active" || one.state === "issued");
   if (!detail.data)
     return (
@@ -80,7 +81,23 @@ export function Device() {
                 {t("links.reissueone")}
               </Button>
             )}
-            <Button size="sm" look="danger" disabled={row.state !== "active"} denied={me.denied(ADMIN)} onClick={() => revoke(true)}>
+            {row.state === "cloned" && (
+              <Button size="sm" denied={me.denied(ADMIN)} onClick={() => end("clear")}>
+                {t("device.clear")}
+              </Button>
+            )}
+            <Button
+              size="sm"
+              disabled={row.state === "replaced" || row.state === "retired"}
+              denied={me.denied(ADMIN)}
+              onClick={() => end("replace")}
+            >
+              {t("device.replace")}
+            </Button>
+            <Button size="sm" disabled={!serves(row.state)} denied={me.denied(ADMIN)} onClick={() => end("retire")}>
+              {t("device.retire")}
+            </Button>
+            <Button size="sm" look="danger" disabled={!serves(row.state)} denied={me.denied(ADMIN)} onClick={() => end("revoke")}>
               {t("device.revoke")}
             </Button>
           </>
@@ -141,19 +158,7 @@ export function Device() {
           {tab !== "inventory" && <Inventory detail={detail.data} />}
         </div>
       </div>
-      <Danger
-        open={revoking}
-        close={() => revoke(false)}
-        title={t("device.revoketitle", { serial: row.serial })}
-        act={t("device.revokeact", { serial: row.serial })}
-        ask={{ label: t("act.reason") }}
-        preview={() => platform().call("device.revoke_preview", { device: id })}
-        commit={(token, reason) =>
-          platform()
-            .call("device.revoke", { device: id, reason, token })
-            .then(() => detail.refetch())
-        }
-      />
+      <DeviceEnd device={id} serial={row.serial} act={ending} close={() => end(undefined)} done={() => void detail.refetch()} />
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { Menu } from "@mantine/core";
-import { IconBookmark, IconPlus } from "@tabler/icons-react";
+import { IconAdjustmentsHorizontal, IconPlus } from "@tabler/icons-react";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -7,7 +7,9 @@ import { useAsk } from "@/app/ask";
 import { useMe } from "@/app/me";
 import { usePaged } from "@/app/paged";
 import type { DeviceRow } from "@/generated/DeviceRow";
+import type { DeviceSort } from "@/generated/DeviceSort";
 import type { DeviceState } from "@/generated/DeviceState";
+import type { FleetOverview } from "@/generated/FleetOverview";
 import { Button } from "@/parts/Button";
 import { Columns } from "@/parts/Columns";
 import { type Column, DataGrid } from "@/parts/DataGrid";
@@ -17,12 +19,23 @@ import { Head } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { Age } from "@/parts/Time";
 import { count } from "@/parts/units";
+import { Views } from "@/parts/Views";
 import { Enrol } from "./Enrol";
-import { deviceKind } from "./kinds";
+import { deviceKind, deviceStanding, open as engagedIn } from "./kinds";
 import { Models } from "./Models";
 
 const route = getRouteApi("/devices");
 const states: DeviceState[] = ["active", "cloned", "revoked", "retired", "replaced"];
+/** Those that ask for a look; the others stand in the menu. */
+const chips: DeviceState[] = ["cloned", "revoked"];
+const none = { q: undefined, model: undefined, version: undefined, state: undefined, engaged: undefined };
+
+/** `-model` as what the list is sorted by; by serial number where nothing is said, or where one is looked for. */
+function order(sort: string | undefined, looked: boolean): { by: DeviceSort; descending: boolean } {
+  const descending = sort?.startsWith("-") ?? false;
+  const by = sort?.replace("-", "");
+  return { by: !looked && (by === "model" || by === "enrolled") ? by : "serial", descending };
+}
 
 /** C2: every device, a window at a time; filter, order and columns stand in the address. */
 export function Devices() {
@@ -40,19 +53,23 @@ export function Devices() {
     [go, search],
   );
   const setText = useCallback((q: string) => set({ q: q || undefined }), [set]);
-  const sort = { by: search.sort ?? "serial", descending: false } as const;
+  const sort = order(search.sort, !!search.q);
   const list = usePaged("device.list", {
     filter: {
       model: search.model,
       version: search.version,
       state: search.state,
-      // By serial number, even if any will do; else the newest first.
-      serial_prefix: search.q ?? (sort.by === "serial" ? "" : undefined),
+      serial_prefix: search.q,
+      engaged: search.engaged,
+      sort: sort.by,
+      descending: sort.descending,
     },
   });
-  const narrowed = !!(search.q || search.model || search.version || search.state);
+  const narrowed = !!(search.q || search.model || search.version || search.state || search.engaged);
   const every = counts && states.reduce((sum, state) => sum + counts[state], 0);
-  const counted = search.q || search.model || search.version ? undefined : search.state ? counts?.[search.state] : every;
+  const engaged = overview.data?.rollouts.reduce((sum, row) => sum + engagedIn(row.counts), 0);
+  const counted =
+    search.q || search.model || search.version ? undefined : search.engaged ? engaged : search.state ? counts?.[search.state] : every;
   const total = list.ended ? list.total : counted;
   const hidden = search.cols?.split(",") ?? [];
 
@@ -62,10 +79,13 @@ export function Devices() {
         id: "state",
         head: t("col.state"),
         width: 116,
-        cell: (row) => <State kind={deviceKind[row.state]}>{t(`device.${row.state}`)}</State>,
+        cell: (row) => {
+          const { kind, word } = deviceStanding(row);
+          return <State kind={kind}>{t(word)}</State>;
+        },
       },
       { id: "serial", head: t("col.device"), width: 120, sort: "serial", cell: (row) => <span className="mono">{row.serial}</span> },
-      { id: "model", head: t("col.model"), width: 148, cell: (row) => row.model },
+      { id: "model", head: t("col.model"), width: 148, sort: "model", cell: (row) => row.model },
       {
         id: "hardware",
         head: t("col.hw"),
@@ -84,6 +104,13 @@ export function Devices() {
         head: t("col.reached"),
         width: "1fr",
         cell: (row) => <span className="t2">{t(`connectivity.${row.connectivity}`)}</span>,
+      },
+      {
+        id: "enrolled",
+        head: t("col.enrolled"),
+        width: 88,
+        sort: "enrolled",
+        cell: (row) => <span className="t2">{row.enrolled_at?.slice(0, 10)}</span>,
       },
       {
         id: "seen",
@@ -124,17 +151,31 @@ export function Devices() {
           <div className="ph">
             <Filter value={search.q ?? ""} set={setText} label={t("devices.filter")} />
             <div className="chips">
-              <Chip on={!search.state} set={() => set({ state: undefined })} name={t("list.all")} n={every} />
-              {states.map((state) => (
-                <Chip
-                  key={state}
-                  on={search.state === state}
-                  set={() => set({ state })}
-                  kind={deviceKind[state]}
-                  name={t(`device.${state}`)}
-                  n={counts?.[state]}
-                />
-              ))}
+              <Chip
+                on={!search.state && !search.engaged}
+                set={() => set({ state: undefined, engaged: undefined })}
+                name={t("list.all")}
+                n={every}
+              />
+              <Chip
+                on={!!search.engaged}
+                set={() => set({ state: undefined, engaged: true })}
+                kind="run"
+                name={t("devices.engaged")}
+                n={engaged}
+              />
+              {states
+                .filter((state) => chips.includes(state) || search.state === state)
+                .map((state) => (
+                  <Chip
+                    key={state}
+                    on={search.state === state}
+                    set={() => set({ state, engaged: undefined })}
+                    kind={deviceKind[state]}
+                    name={t(`device.${state}`)}
+                    n={counts?.[state]}
+                  />
+                ))}
               {(["model", "version"] as const).map(
                 (name) =>
                   search[name] && (
@@ -151,7 +192,21 @@ export function Devices() {
               )}
             </div>
             <span className="grow" />
-            <Views search={search} set={set} />
+            <Narrow overview={overview.data} set={set} />
+            <Views
+              list="devices"
+              search={{ ...search, cols: undefined }}
+              name={[
+                search.q,
+                search.model,
+                search.version,
+                search.state && t(`device.${search.state}`),
+                search.engaged && t("devices.engaged"),
+              ]
+                .filter(Boolean)
+                .join(" ")}
+              set={(view) => set({ ...none, sort: undefined, ...view })}
+            />
             <Columns columns={columns} hidden={hidden} set={(cols) => set({ cols: cols.join(",") || undefined })} />
           </div>
           {list.error && (
@@ -162,15 +217,7 @@ export function Devices() {
           {!list.ready ? (
             !list.error && <Loading rows={16} />
           ) : list.empty ? (
-            <Empty
-              act={
-                narrowed ? (
-                  <Button onClick={() => set({ q: undefined, model: undefined, version: undefined, state: undefined })}>
-                    {t("list.clear")}
-                  </Button>
-                ) : undefined
-              }
-            >
+            <Empty act={narrowed ? <Button onClick={() => set(none)}>{t("list.clear")}</Button> : undefined}>
               {narrowed ? t("devices.nomatch") : t("overview.empty")}
             </Empty>
           ) : (
@@ -187,7 +234,7 @@ export function Devices() {
               selected={selected}
               onSelect={select}
               sort={sort}
-              onSort={() => set({ sort: sort.by === "serial" ? "newest" : undefined })}
+              onSort={(by, descending) => set({ sort: `${descending ? "-" : ""}${by}` })}
               busy={list.busy}
               dim={(row) => row.state !== "active"}
             />
@@ -226,37 +273,42 @@ export function Devices() {
   );
 }
 
-type Saved = { name: string; search: Record<string, unknown> }[];
-
-/** Filters with a name, on this computer. */
-function Views({ search, set }: { search: Record<string, unknown>; set: (change: Record<string, undefined>) => void }) {
+/** The rest of what devices can be told apart by, with how many there are of each. */
+function Narrow({ overview, set }: { overview?: FleetOverview; set: (change: Partial<Record<string, string>>) => void }) {
   const { t } = useTranslation();
-  const [views, setViews] = useState<Saved>(() => JSON.parse(localStorage.getItem("fleetseal-views") ?? "[]"));
-  const store = (next: Saved) => {
-    localStorage.setItem("fleetseal-views", JSON.stringify(next));
-    setViews(next);
-  };
-  const none = { q: undefined, model: undefined, version: undefined, state: undefined, sort: undefined };
-  const name = [search.q, search.model, search.version, search.state && t(`device.${search.state as DeviceState}`)]
-    .filter(Boolean)
-    .join(" ");
+  if (!overview) return null;
+  const models = new Map<string, number>();
+  for (const { model, count } of overview.models) models.set(model, (models.get(model) ?? 0) + count);
+  const entry = (key: string, name: React.ReactNode, n: number, change: Partial<Record<string, string>>) => (
+    <Menu.Item key={key} onClick={() => set(change)} rightSection={<span className="t3 s12">{count(n)}</span>}>
+      {name}
+    </Menu.Item>
+  );
   return (
-    <Menu position="bottom-end" width={240} transitionProps={{ duration: 0 }}>
+    <Menu position="bottom-end" width={260} transitionProps={{ duration: 0 }}>
       <Menu.Target>
-        <Button look="quiet" size="sm" icon={<IconBookmark className="i i-14" />}>
-          {t("devices.views")}
+        <Button look="quiet" size="sm" icon={<IconAdjustmentsHorizontal className="i i-14" />}>
+          {t("devices.narrow")}
         </Button>
       </Menu.Target>
-      <Menu.Dropdown>
-        {views.map((view) => (
-          <Menu.Item key={view.name} onClick={() => set({ ...none, ...view.search } as Record<string, undefined>)}>
-            {view.name}
-          </Menu.Item>
-        ))}
-        <Menu.Item disabled={!name} onClick={() => store([...views.filter((view) => view.name !== name), { name, search }])}>
-          {name ? t("devices.saveview", { name }) : t("devices.noview")}
-        </Menu.Item>
-        {views.length > 0 && <Menu.Item onClick={() => store([])}>{t("devices.forgetviews")}</Menu.Item>}
+      <Menu.Dropdown className="tallmenu">
+        <Menu.Label>{t("col.state")}</Menu.Label>
+        {states
+          .filter((state) => !chips.includes(state))
+          .map((state) => entry(state, t(`device.${state}`), overview.devices[state], { state, engaged: undefined }))}
+        <Menu.Label>{t("col.model")}</Menu.Label>
+        {[...models].map(([model, n]) => entry(`m ${model}`, model, n, { model }))}
+        <Menu.Label>{t("col.version")}</Menu.Label>
+        {overview.versions.map(({ component, version, count }) =>
+          entry(
+            `v ${component} ${version}`,
+            <>
+              <span className="t2">{component}</span> <span className="mono">{version}</span>
+            </>,
+            count,
+            { version },
+          ),
+        )}
       </Menu.Dropdown>
     </Menu>
   );

@@ -28,13 +28,7 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
       closeButtonProps={{ "aria-label": t("act.close") }}
     >
       {make.data ? (
-        <>
-          <p className="t2">{t("enrol.once")}</p>
-          <div className="note token">
-            <span className="mono grow">{make.data.token}</span>
-            <Copy text={make.data.token} what={t("enrol.token")} />
-          </div>
-        </>
+        <Token text={make.data.token} />
       ) : (
         <div className="form">
           <TextInput
@@ -73,5 +67,19 @@ export function Enrol({ open, close }: { open: boolean; close: () => void }) {
         )}
       </div>
     </Modal>
+  );
+}
+
+/** A token as it is handed over: shown once. */
+export function Token({ text }: { text: string }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <p className="t2">{t("enrol.once")}</p>
+      <div className="note token">
+        <span className="mono grow">{text}</span>
+        <Copy text={text} what={t("enrol.token")} />
+      </div>
+    </>
   );
 }

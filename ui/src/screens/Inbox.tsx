@@ -1,14 +1,17 @@
 import { useNavigate } from "@tanstack/react-router";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
-import { OPERATE } from "@/app/host";
+import { OPERATE, PROVISION } from "@/app/host";
 import { useMe } from "@/app/me";
 import { bringVault } from "@/app/vault";
 import { Button } from "@/parts/Button";
+import { Danger } from "@/parts/Danger";
 import { Empty, Failure, Freshness, Listing } from "@/parts/Listing";
 import { Head, Panel } from "@/parts/Panel";
 import { Glyph, State } from "@/parts/State";
 import { Age } from "@/parts/Time";
+import { platform } from "@/platform";
 import type { InboxRow } from "@/platform/needs";
 
 /** C8: what waits for a person, oldest need last; and the alarms. */
@@ -20,6 +23,7 @@ export function Inbox() {
   const me = useMe();
   const approve = useOrder("device.approve");
   const acknowledge = useOrder("fleet.acknowledge_alarm");
+  const [gate, decide] = useState<InboxRow>();
   const check = () => {
     approve.mutate({});
     bringVault();
@@ -70,9 +74,15 @@ export function Inbox() {
                   <span className="t3 s12">
                     <Age at={row.at} />
                   </span>
+                  {row.kind === "gate" && (
+                    <Button size="sm" denied={me.denied(OPERATE)} onClick={() => decide(row)}>
+                      {t("gate.open", { n: (row.phase ?? 0) + 1 })}
+                    </Button>
+                  )}
                   <Button
                     size="sm"
                     disabled={row.kind === "enrolments" && approve.isPending}
+                    denied={row.kind === "enrolments" ? me.denied(PROVISION) : undefined}
                     onClick={() => (row.kind === "enrolments" ? check() : open(row))}
                   >
                     {t(`inbox.act.${row.kind}`)}
@@ -82,6 +92,19 @@ export function Inbox() {
             }
           </Listing>
         </Panel>
+        <Danger
+          open={!!gate}
+          calm
+          close={() => decide(undefined)}
+          title={gate?.title ?? ""}
+          act={t("gate.open", { n: (gate?.phase ?? 0) + 1 })}
+          preview={async () => ({ summary: t("inbox.gatesummary"), effects: [], token: "" })}
+          commit={() =>
+            platform()
+              .call("rollout.open_after", { rollout: gate?.rollout ?? "", phase: (gate?.phase ?? 1) - 1 })
+              .then(() => inbox.refetch())
+          }
+        />
         <Panel title={t("inbox.alarms")} note={alarms.data?.rows.filter((row) => !row.acknowledged).length}>
           <Listing answer={alarms} rows={2} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("inbox.noalarms")}</Empty>}>
             {(page) =>

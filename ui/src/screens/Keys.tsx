@@ -8,7 +8,9 @@ import { Facts, Head, Panel } from "@/parts/Panel";
 import { State } from "@/parts/State";
 import { duration, instant } from "@/parts/units";
 import type { Kind } from "@/platform/needs";
+import { People } from "./People";
 import { Signatures } from "./Releases";
+import { TrustedKeys } from "./TrustedKeys";
 
 const kinds: Record<Urgency, Kind> = { lapsed: "bad", urgent: "bad", soon: "warn", later: "ok" };
 
@@ -18,7 +20,6 @@ export function Keys() {
   const calendar = useAsk("fleet.expiries", {});
   const summary = useAsk("fleet.show", {});
   const requests = useAsk("request.list", {});
-  const people = useAsk("fleet.people", {});
   const left = (at: string) => (instant(at) - serverNow()) / 1000;
   return (
     <>
@@ -101,43 +102,9 @@ export function Keys() {
             }
           </Listing>
         </Panel>
+        <TrustedKeys />
         <div className="two-col">
-          <Panel title={t("keys.people")} note={people.data?.rows.length}>
-            <Listing answer={people} isEmpty={(page) => page.rows.length === 0} empty={<Empty>{t("list.nomatch")}</Empty>}>
-              {(page) => (
-                <table className="lg">
-                  <colgroup>
-                    <col style={{ width: 180 }} />
-                    <col />
-                    <col style={{ width: 120 }} />
-                    <col style={{ width: 140 }} />
-                  </colgroup>
-                  <thead>
-                    <tr>
-                      <th>{t("keys.name")}</th>
-                      <th>{t("keys.roles")}</th>
-                      <th>{t("sign.keyname")}</th>
-                      <th>{t("col.state")}</th>
-                    </tr>
-                  </thead>
-                  <tbody>
-                    {page.rows.map((person) => (
-                      <tr key={person.spki} className={person.revoked_at ? "gone" : ""}>
-                        <td>{person.name}</td>
-                        <td className="t2">{person.roles.map((role) => t(`role.${role}`)).join(", ")}</td>
-                        <td className="mono t2">
-                          {person.spki.slice(0, 4)}…{person.spki.slice(-4)}
-                        </td>
-                        <td>
-                          <State kind={person.revoked_at ? "bad" : "ok"}>{t(person.revoked_at ? "device.revoked" : "device.valid")}</State>
-                        </td>
-                      </tr>
-                    ))}
-                  </tbody>
-                </table>
-              )}
-            </Listing>
-          </Panel>
+          <People />
           <Panel title={t("keys.inforce")}>
             <Listing answer={summary}>
               {(fleet) => (

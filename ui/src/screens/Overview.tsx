@@ -12,6 +12,7 @@ import { Empty, Listing } from "@/parts/Listing";
 import { Panel } from "@/parts/Panel";
 import { Glyph, State } from "@/parts/State";
 import { Age } from "@/parts/Time";
+import { TwinSwitch, useTwin } from "@/parts/TimeSeries";
 import { clockTime, count, duration, instant, share } from "@/parts/units";
 import type { Kind } from "@/platform/needs";
 import { useWord } from "./causes";
@@ -115,18 +116,51 @@ function OpenRollouts() {
 
 function Versions({ numbers }: { numbers: Numbers }) {
   const { t } = useTranslation();
+  const [table, setTable] = useTwin();
   const { versions } = glance(numbers);
   if (versions.length === 0) return null;
   return (
     <Panel
       title={t("overview.versions")}
       tail={
-        <span className="t3 s12">
-          {t("overview.reported")} <Age at={numbers.server_time} />
-        </span>
+        <>
+          <span className="t3 s12">
+            {t("overview.reported")} <Age at={numbers.server_time} />
+          </span>
+          <TwinSwitch table={table} set={setTable} />
+        </>
       }
     >
-      {versions.map((part) => {
+      {table && (
+        <table>
+          <thead>
+            <tr>
+              <th>{t("col.component")}</th>
+              <th>{t("col.version")}</th>
+              <th className="r">{t("col.devices")}</th>
+              <th className="r">{t("chart.share")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {versions.flatMap((part) =>
+              part.rows.map((row) => (
+                <tr key={`${part.component} ${row.version}`}>
+                  <td>{part.component}</td>
+                  <td className="mono">{row.version}</td>
+                  <td className="r">{count(row.count)}</td>
+                  <td className="r">
+                    {share(
+                      row.count,
+                      part.rows.reduce((sum, one) => sum + one.count, 0),
+                    )}
+                  </td>
+                </tr>
+              )),
+            )}
+          </tbody>
+        </table>
+      )}
+      {(table ? [] : versions).map((part) => {
         const total = part.rows.reduce((sum, row) => sum + row.count, 0);
         const shade = (index: number) => `v${Math.min(3, index + 1)}`;
         return (

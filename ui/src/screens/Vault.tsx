@@ -30,6 +30,7 @@ export function Vault() {
   const inbox = useAsk("view.inbox", {});
   const lock = useOrder("vault.lock");
   const backup = useOrder("vault.backup");
+  const card = useOrder("vault.card");
   if (!answer.data) {
     if (answer.error instanceof CallError && answer.error.code === "not_found")
       return (
@@ -63,6 +64,7 @@ export function Vault() {
     const file = await platform().pickFile("fleetseal.vault-backup");
     if (file) backup.mutate({ file }, { onSuccess: () => platform().handOver?.(file) });
   };
+  const handCard = () => card.mutate({}, { onSuccess: (text) => void navigator.clipboard?.writeText(JSON.stringify(text)) });
   const waiting = inbox.data?.rows.filter((row) => signs.includes(row.kind)) ?? [];
   return (
     <>
@@ -74,9 +76,14 @@ export function Vault() {
           <Freshness key="f" at={answer.dataUpdatedAt} reload={() => answer.refetch()} />,
         ]}
         acts={
-          <Button size="lg" disabled={backup.isPending} onClick={save}>
-            {t("vault.backup")}
-          </Button>
+          <>
+            <Button size="lg" disabled={card.isPending} onClick={handCard}>
+              {t(card.isSuccess ? "copy.done" : "vault.card")}
+            </Button>
+            <Button size="lg" disabled={backup.isPending} onClick={save}>
+              {t("vault.backup")}
+            </Button>
+          </>
         }
       />
       <div className="body vaultbody">
@@ -138,7 +145,7 @@ export function Vault() {
               <Copy text={backup.variables.file} what={t("vault.backupfile")} />
             </div>
           )}
-          {(lock.error ?? backup.error) && <Failure error={(lock.error ?? backup.error) as Error} />}
+          {(lock.error ?? backup.error ?? card.error) && <Failure error={(lock.error ?? backup.error ?? card.error) as Error} />}
         </div>
         <div className="stack">
           {old && (

@@ -1,6 +1,8 @@
 import type { Counts } from "@/generated/Counts";
 import type { DeploymentState } from "@/generated/DeploymentState";
+import type { DeviceRow } from "@/generated/DeviceRow";
 import type { DeviceState } from "@/generated/DeviceState";
+import type { LinkFate } from "@/generated/LinkFate";
 import type { LinkRow } from "@/generated/LinkRow";
 import type { ReleaseState } from "@/generated/ReleaseState";
 import type { RolloutDetail } from "@/generated/RolloutDetail";
@@ -49,6 +51,22 @@ export function linkKind(link: LinkRow, now: number): { kind: Kind; word: "expir
   if (link.state === "active") return { kind: "run", word: "active" };
   return { kind: "idle", word: link.issue > 1 ? "reissued" : "issued" };
 }
+
+/** How a device stands: as one of the fleet, and in the rollout that wants something of it or wanted last. */
+export function deviceStanding(row: DeviceRow): { kind: Kind; word: `device.${DeviceState}` | `deployment.${DeploymentState}` } {
+  if (row.state !== "active" || !row.deployment || ["succeeded", "canceled", "skipped"].includes(row.deployment))
+    return { kind: deviceKind[row.state], word: `device.${row.state}` };
+  return { kind: deploymentKind[row.deployment], word: `deployment.${row.deployment}` };
+}
+
+/** What became of a link, and the one of the five that it is drawn in. */
+export const fateKind: Record<LinkFate, Kind> = { consumed: "ok", expired: "bad", revoked: "idle", reissued: "idle" };
+
+/** How many deployments have not ended. */
+export const open = (counts: Counts): number => {
+  const { idle, run } = gather(counts);
+  return idle + run - (counts.skipped ?? 0) - (counts.canceled ?? 0);
+};
 
 /** Counts by deployment state, gathered into the five. */
 export const gather = (counts: Counts): Record<Kind, number> => {

@@ -16,8 +16,8 @@ import type { WorkspaceRow } from "@/generated/WorkspaceRow";
 import type { HostStatus, Kind } from "../needs";
 import { CallError, type Name, type Request, type Response } from "../platform";
 import { benchAnswers } from "./bench";
-import { ago, ahead, byId, type DeviceLine, deployments, devices, ids, links, models, someHex } from "./fleet";
-import { keys, releaseDetail, releases, request, statement, words } from "./papers";
+import { ago, ahead, byId, type DeviceLine, deployments, devices, endedLinks, ids, links, models, served, someHex } from "./fleet";
+import { keys, releaseDetail, releases, request, statement, trusted, words } from "./papers";
 
 export type Answers = { [N in Name]?: (request: Request<N>) => Response<N> };
 
@@ -298,6 +298,7 @@ export function answers(scene: string, status: HostStatus): Answers {
   const listed = empty ? [] : devices;
   const paused = new Set<string>();
   const open = empty ? [] : links.filter((link) => link.state === "active" || link.state === "issued");
+  const active = open.filter((link) => link.state === "active").length;
   const preview = (summary: string, effects: [number, string][]) => ({
     summary,
     effects: effects.map(([count, effect]) => ({ count, effect })),
@@ -337,7 +338,15 @@ export function answers(scene: string, status: HostStatus): Answers {
       server_time: ago(0),
       roles: status.roles,
       devices: { active: listed.length, revoked: 2, retired: 14, replaced: 3, cloned: 0, online: Math.round(listed.length * 0.78) },
-      links: { issued: empty ? 0 : 1198, reissued: 2, open: empty ? 0 : open.length, consumed: 1150, expired: 2, revoked: 1 },
+      links: {
+        issued: empty ? 0 : 1198,
+        reissued: 2,
+        open: empty ? 0 : open.length,
+        active: empty ? 0 : active,
+        consumed: 1150,
+        expired: 2,
+        revoked: 1,
+      },
       open_rollouts: empty ? 0 : 4,
       open_alarms: 0,
       root_version: 3,
@@ -376,8 +385,18 @@ export function answers(scene: string, status: HostStatus): Answers {
             { code: "digest_mismatch", count: 3 },
             { code: "wrong_hardware", count: 2 },
           ],
-      links: { issued: empty ? 0 : 1198, reissued: 2, open: open.length, consumed: 1150, expired: 2, revoked: 1 },
+      links: {
+        issued: empty ? 0 : 1198,
+        reissued: 2,
+        open: open.length,
+        active,
+        consumed: empty ? 0 : 1150,
+        expired: empty ? 0 : 2,
+        revoked: empty ? 0 : 1,
+      },
       links_expiring: open.length,
+      links_ending: open.filter((link) => link.expires_at < ahead(600)).length,
+      served: empty ? [] : served,
       certificates_expiring: empty ? [] : [{ person: "Mei Tanaka", not_after: ahead(12 * D) }],
       open_alarms: 0,
     }),
@@ -400,10 +419,17 @@ export function answers(scene: string, status: HostStatus): Answers {
         (device) =>
           (!filter.model || device.model === filter.model) &&
           (!filter.state || device.state === filter.state) &&
+          (!filter.engaged || !!device.wanted) &&
           (!filter.version || device.components.some((one) => one.version === filter.version)) &&
           device.serial.startsWith(start),
       );
-      return page(filter.serial_prefix === undefined ? found.reverse() : found.sort((a, b) => (a.serial < b.serial ? -1 : 1)), asked);
+      const key = (device: DeviceLine) =>
+        filter.sort === "enrolled" ? (device.enrolled_at ?? "") : filter.sort === "model" ? device.model : device.serial;
+      const way = filter.descending ? -1 : 1;
+      return page(
+        found.toSorted((a, b) => (key(a) < key(b) ? -way : key(a) > key(b) ? way : 0)),
+        asked,
+      );
     },
     "device.show": ({ device }) => {
       const row = byId.get(device);
@@ -426,6 +452,15 @@ export function answers(scene: string, status: HostStatus): Answers {
         [1, "deployment canceled"],
       ]),
     "device.revoke": () => ({ exposed: [] }),
+    "device.retire_preview": ({ device }) =>
+      preview(`retire ${byId.get(device)?.serial}: it is out of service`, [[1, "certificate is revoked"]]),
+    "device.retire": () => ({ exposed: [] }),
+    "device.replace_preview": ({ device }) =>
+      preview(`let a unit with new keys take the place of ${byId.get(device)?.serial}`, [
+        [1, "one-time token is made, for a unit with this serial number and new keys"],
+        [1, "record is refused for good, as soon as that unit joins"],
+      ]),
+    "device.replace": () => ({ token: "fse1.sample" }),
     "release.list": () => ({ rows: empty ? [] : releases }),
     "release.show": ({ release }) => releaseDetail(release),
     "release.review": ({ release }) => releaseDetail(release),
@@ -544,7 +579,8 @@ export function answers(scene: string, status: HostStatus): Answers {
       };
     },
     "rollout.start": () => rollout(ids.rollouts.hx220),
-    "link.list": ({ state, device, expires_before, page: asked }) =>
+    "link.events": ({ fate, page: asked }) => page(empty ? [] : endedLinks.filter((one) => !fate || one.fate === fate), asked),
+    "link.list": ({ state, device, expires_before, descending, page: asked }) =>
       page(
         open
           .filter(
@@ -553,7 +589,7 @@ export function answers(scene: string, status: HostStatus): Answers {
               (!device || link.device === device) &&
               (!expires_before || link.expires_at < expires_before),
           )
-          .sort((a, b) => (a.expires_at < b.expires_at ? -1 : 1)),
+          .sort((a, b) => (a.expires_at < b.expires_at === !descending ? -1 : 1)),
         asked,
       ),
     "link.revoke": () => ({}),
@@ -601,6 +637,18 @@ export function answers(scene: string, status: HostStatus): Answers {
         { spki: someHex(32), name: "st-02", roles: ["station"] },
       ],
     }),
+    "fleet.keys": () => trusted,
+    "fleet.draft_change_preview": () =>
+      preview("ask the key holders to sign the next root: until then nothing changes", [
+        [1, "keys may sign the root from then on"],
+        [1, "keys may sign releases from then on"],
+      ]),
+    "fleet.draft_change": () => ({ requests: [request], root_follows: false }),
+    "fleet.remove_person_preview": () =>
+      preview("end the membership of Mei Tanaka: they are refused from their next request on", [
+        [3, "keys are proposed to be taken off the list"],
+        [2, "keys of root and targets are proposed to be taken away"],
+      ]),
     "audit.list": () => ({ rows: audit }),
     "vault.show": () => {
       if (status.vault === "none") throw new CallError("not_found", "There is no vault in this workspace.");

@@ -1,8 +1,10 @@
 import type { DeploymentRow } from "@/generated/DeploymentRow";
 import type { DeploymentState } from "@/generated/DeploymentState";
 import type { DeviceRow } from "@/generated/DeviceRow";
+import type { LinkEvent } from "@/generated/LinkEvent";
 import type { LinkRow } from "@/generated/LinkRow";
 import type { LinkState } from "@/generated/LinkState";
+import type { ServedMinute } from "@/generated/ServedMinute";
 import type { Kind } from "../needs";
 import { chance, hex, id } from "./chance";
 
@@ -91,6 +93,8 @@ function makeDevices(): DeviceLine[] {
         connectivity: offline ? "offline" : random() < 0.8 ? "online" : "polling",
         components: [{ component: "app", version, security_counter: 16, seq: 6 }],
         last_seen_at: ago(offline ?? random() * 55),
+        enrolled_at: ago(40 * D + ((i * 2654435761) % (600 * D))),
+        deployment: kind === "run" ? "downloading" : kind === "idle" ? "queued" : kind === "bad" ? "rolled_back" : "succeeded",
         certificate: "",
         kind,
         wanted: kind === "run" || kind === "idle" ? one.wanted : undefined,
@@ -212,5 +216,28 @@ function makeLinks(): LinkRow[] {
 }
 
 export const links = makeLinks();
+
+/** What became of links: most were used up within minutes, some were not used in time. */
+export const endedLinks: LinkEvent[] = Array.from({ length: 420 }, (_, i): LinkEvent => {
+  const device = hx220[(i * 13) % hx220.length];
+  const at = 24 + i * 31;
+  const sweep = i % 97 === 5;
+  const fate = sweep ? "expired" : i % 61 === 7 ? "reissued" : i === 40 ? "revoked" : "consumed";
+  const lived = 8 + 900 * random() ** 4 + (i % 29 === 0 ? 2400 * random() : 0);
+  return {
+    fate,
+    at: ago(at),
+    count: sweep ? 2 : 1,
+    rollout: ids.rollouts.hx220,
+    ...(!sweep && { device: device?.id, serial: device?.serial, total_bytes: total }),
+    ...(fate === "consumed" && { issued_at: ago(at + lived), expires_at: ago(at + lived - 3600) }),
+  };
+});
+
+/** Bytes by minute, in waves as the rate limit lets devices in. */
+export const served: ServedMinute[] = Array.from({ length: 59 }, (_, i) => ({
+  at: `${ago((59 - i) * 60).slice(0, 16)}:00Z`,
+  bytes: Math.round(total * (22 + 14 * Math.sin(i / 7) + 8 * random())),
+}));
 export const someHex = (bytes: number) => hex(bytes, random);
 export { models };

@@ -1,3 +1,4 @@
+import type { FleetKeys } from "@/generated/FleetKeys";
 import type { KeyHolder } from "@/generated/KeyHolder";
 import type { ReleaseDetail } from "@/generated/ReleaseDetail";
 import type { ReleaseRow } from "@/generated/ReleaseRow";
@@ -146,3 +147,18 @@ export const keys: VaultKey[] = [
   { role: "device_ca", algorithm: "P-256", public: `e0f4${someHex(28)}2b6d` },
   { role: "content_keys", algorithm: "X25519", public: `9a3e${someHex(28)}c5d7` },
 ];
+
+/** Whom the fleet trusts for what. */
+export const trusted: FleetKeys = {
+  root_threshold: 2,
+  targets_threshold: 2,
+  keys: [
+    ...["Ines Okafor", "Mei Tanaka", "Tomas Lindqvist"].flatMap((holder) =>
+      ["root", "targets"].map((role) => ({ id: someHex(32), role, holder, models: [] })),
+    ),
+    ...["Ines Okafor", "Lena Brandt"].map((holder) => ({ id: someHex(8), role: "ticket", holder, models: [] })),
+    { id: someHex(8), role: "seal", holder: "Tomas Lindqvist", models: ["vt12"], not_after: ahead(63 * 86_400) },
+    { id: someHex(8), role: "member", holder: "Lena Brandt", models: [] },
+    { id: someHex(8), role: "grant", holder: "Ines Okafor", models: [] },
+  ],
+};
