@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
-import { type Browser, expect, type Page } from "@playwright/test";
+import { type Browser, expect, type Locator, type Page } from "@playwright/test";
 
 const programs = process.env.FLEETSEAL_PROGRAMS ?? resolve(import.meta.dirname, "../../../target/debug");
 
@@ -93,4 +93,13 @@ export async function visit(page: Page, name: string): Promise<void> {
 export async function consent(vault: Page): Promise<void> {
   await vault.getByRole("button", { name: "Give consent" }).click();
   await expect(vault.getByRole("button", { name: "Give consent" })).toHaveCount(0);
+}
+
+/** Goes on with Tab until the focus is there; in a screen it never takes many. */
+export async function tabTo(page: Page, target: Locator): Promise<void> {
+  for (let i = 0; i < 80; i++) {
+    if (await target.evaluate((element) => element === document.activeElement)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab does not lead to ${target}`);
 }

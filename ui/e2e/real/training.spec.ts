@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "@playwright/test";
-import { consent, type Desk, findsNothing, openDesk, program, visit } from "./desk";
+import { consent, type Desk, findsNothing, openDesk, program, tabTo, visit } from "./desk";
 
 /** From the first run to the links of a rollout at work, on a training fleet: real backend, simulated devices. */
 test.describe.configure({ mode: "serial" });
@@ -77,7 +77,7 @@ test("two operators act on one rollout: each sees what the other did, and nobody
   await expect(page.getByRole("button", { name: "Resume" })).toBeEnabled();
 });
 
-test("devices in a rollout show where they stand; a paused one waits in the inbox", async () => {
+test("devices in a rollout show where they stand, and a view of them is saved", async () => {
   const { page } = desk;
   await visit(page, "Devices");
   const grid = page.getByRole("grid", { name: "Devices" });
@@ -91,11 +91,30 @@ test("devices in a rollout show where they stand; a paused one waits in the inbo
   await page.getByRole("button", { name: /^Views/ }).click();
   await page.getByRole("menuitem", { name: "In a rollout", exact: true }).click();
   await expect(engaged).toHaveAttribute("aria-pressed", "true");
-  await visit(page, "Inbox");
+});
+
+test("by keyboard alone: from the inbox to the paused rollout, which goes on, and by the palette to a device", async () => {
+  const { page } = desk;
+  await page.keyboard.press("g");
+  await page.keyboard.press("i");
   await expect(page.getByText("demo-gateway 1.1.0 is paused")).toBeVisible();
-  await page.getByRole("button", { name: "Decide" }).click();
-  await page.getByRole("button", { name: "Resume" }).click();
+  await tabTo(page, page.getByRole("button", { name: "Decide" }));
+  await page.keyboard.press("Enter");
+  await tabTo(page, page.getByRole("button", { name: "Resume" }));
+  await page.keyboard.press("Space");
   await expect(page.getByText(/Running, phase \d of 3|Finished/).first()).toBeVisible();
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("TRN-000042");
+  await expect(page.getByRole("button", { name: /TRN-000042/ })).toBeVisible();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { level: 1, name: "TRN-000042" })).toBeVisible();
+  await tabTo(page, page.getByRole("tab", { name: "Timeline" }));
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tabpanel", { name: "Deployments" })).toBeVisible();
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keyboard" })).toBeVisible();
+  await page.keyboard.press("Escape");
 });
 
 test("devices are listed, found by serial number, and opened", async () => {

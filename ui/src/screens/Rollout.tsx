@@ -1,3 +1,4 @@
+import { Menu } from "@mantine/core";
 import { IconPlayerPause, IconPlayerPlay } from "@tabler/icons-react";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
@@ -5,6 +6,7 @@ import { Trans, useTranslation } from "react-i18next";
 import { useAsk, useOrder } from "@/app/ask";
 import { OPERATE } from "@/app/host";
 import { useMe } from "@/app/me";
+import type { Counts } from "@/generated/Counts";
 import type { ProgressPoint } from "@/generated/ProgressPoint";
 import type { RolloutDetail } from "@/generated/RolloutDetail";
 import { Button } from "@/parts/Button";
@@ -21,9 +23,12 @@ import { count, duration, instant, share } from "@/parts/units";
 import { platform } from "@/platform";
 import { useWord } from "./causes";
 import { Deployments } from "./Deployments";
-import { gate, gather, rolloutKind, said, sum } from "./kinds";
+import { gate, gather, rolloutKind, said, sum, open as unended } from "./kinds";
 
 const route = getRouteApi("/rollouts/$id");
+
+/** What was offered and is not being installed: a hold reaches it. */
+const fetching = ({ offered = 0, downloading = 0, downloaded = 0 }: Counts) => offered + downloading + downloaded;
 
 /** C5: a rollout as it runs. Pause keeps its place in every state. */
 export function Rollout() {
@@ -34,6 +39,7 @@ export function Rollout() {
   const pause = useOrder("rollout.pause");
   const resume = useOrder("rollout.resume");
   const [aborting, abort] = useState(false);
+  const [signing, sign] = useState<"renew" | "hold">();
   if (!answer.data)
     return (
       <div className="body">{answer.error ? <Failure error={answer.error} retry={() => answer.refetch()} /> : <Loading rows={10} />}</div>
@@ -65,6 +71,17 @@ export function Rollout() {
         ]}
         acts={
           <>
+            <Menu position="bottom-end" width={220} transitionProps={{ duration: 0 }}>
+              <Menu.Target>
+                <Button size="lg" disabled={ended} denied={me.denied(OPERATE)}>
+                  {t("rollout.tickets")}
+                </Button>
+              </Menu.Target>
+              <Menu.Dropdown>
+                <Menu.Item onClick={() => sign("renew")}>{t("rollout.renew")}</Menu.Item>
+                <Menu.Item onClick={() => sign("hold")}>{t("rollout.hold")}</Menu.Item>
+              </Menu.Dropdown>
+            </Menu>
             <Button size="lg" look="danger" disabled={ended} denied={me.denied(OPERATE)} onClick={() => abort(true)}>
               {t("rollout.abort")}
             </Button>
@@ -126,6 +143,24 @@ export function Rollout() {
         </div>
         <Deployments detail={detail} />
       </div>
+      <Danger
+        open={!!signing}
+        calm={signing === "renew"}
+        consent
+        close={() => sign(undefined)}
+        title={t(`rollout.${signing ?? "renew"}title`, { name: said(row.target) })}
+        act={t(`rollout.${signing ?? "renew"}act`)}
+        preview={async () => ({
+          summary: t(`rollout.${signing ?? "renew"}summary`),
+          effects: [{ effect: t("rollout.ticketeffect"), count: signing === "hold" ? fetching(row.counts) : unended(row.counts) }],
+          token: "",
+        })}
+        commit={() =>
+          platform()
+            .call(signing === "hold" ? "rollout.hold" : "rollout.renew", { rollout: id })
+            .then(() => answer.refetch())
+        }
+      />
       <Danger
         open={aborting}
         close={() => abort(false)}
