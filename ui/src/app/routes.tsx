@@ -95,7 +95,7 @@ const releases = createRoute({
   getParentRoute: () => root,
   path: "/releases",
   component: Releases,
-  validateSearch: (raw: Raw): { state?: string } => ({ state: text(raw, "state") }),
+  validateSearch: (raw: Raw): { state?: string; q?: string } => ({ state: text(raw, "state"), q: text(raw, "q") }),
 });
 const audit = createRoute({
   getParentRoute: () => root,

@@ -81,6 +81,7 @@ export function Inbox() {
                   )}
                   <Button
                     size="sm"
+                    className="even"
                     disabled={row.kind === "enrolments" && approve.isPending}
                     denied={row.kind === "enrolments" ? me.denied(PROVISION) : undefined}
                     onClick={() => (row.kind === "enrolments" ? check() : open(row))}

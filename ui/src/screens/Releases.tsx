@@ -1,6 +1,6 @@
 import { IconPlus } from "@tabler/icons-react";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { useCallback, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import { useAsk } from "@/app/ask";
 import { RELEASE } from "@/app/host";
@@ -9,13 +9,14 @@ import type { ReleaseRow } from "@/generated/ReleaseRow";
 import type { ReleaseState } from "@/generated/ReleaseState";
 import { Button } from "@/parts/Button";
 import { type Column, DataGrid } from "@/parts/DataGrid";
-import { Chip } from "@/parts/Filter";
+import { Chip, Filter } from "@/parts/Filter";
 import { Id } from "@/parts/Id";
 import { Empty, Failure, Freshness, Loading } from "@/parts/Listing";
 import { Head } from "@/parts/Panel";
 import { Seal } from "@/parts/Seal";
 import { State } from "@/parts/State";
 import { Age } from "@/parts/Time";
+import { Views } from "@/parts/Views";
 import { releaseKind } from "./kinds";
 
 const route = getRouteApi("/releases");
@@ -26,11 +27,13 @@ export function Releases() {
   const { t } = useTranslation();
   const me = useMe();
   const go = useNavigate();
-  const { state } = route.useSearch();
+  const search = route.useSearch();
+  const { state, q = "" } = search;
   const list = useAsk("release.list", { limit: 500 });
   const rollouts = useAsk("rollout.list", { limit: 500 });
   const all = list.data?.rows ?? [];
-  const rows = all.filter((row) => !state || row.state === state);
+  const wanted = q.toLowerCase();
+  const rows = all.filter((row) => (!state || row.state === state) && `${row.version} ${row.author}`.toLowerCase().includes(wanted));
   const used = useMemo(() => {
     const counts = new Map<string, number>();
     for (const row of rollouts.data?.rows ?? []) counts.set(row.release, (counts.get(row.release) ?? 0) + 1);
@@ -73,7 +76,12 @@ export function Releases() {
     ],
     [t, used],
   );
-  const set = (next?: ReleaseState) => go({ to: "/releases", search: { state: next }, replace: true });
+  const look = useCallback(
+    (change: typeof search) => void go({ to: "/releases", search: { ...search, ...change }, replace: true }),
+    [go, search],
+  );
+  const set = (next?: ReleaseState) => look({ state: next });
+  const setText = useCallback((text: string) => look({ q: text || undefined }), [look]);
   return (
     <>
       <Head
@@ -94,6 +102,7 @@ export function Releases() {
       <div className="body">
         <section className="panel grow">
           <div className="ph">
+            <Filter value={q} set={setText} label={t("releases.filter")} />
             <div className="chips">
               <Chip on={!state} set={() => set()} name={t("list.all")} n={all.length} />
               {states
@@ -109,6 +118,13 @@ export function Releases() {
                   />
                 ))}
             </div>
+            <span className="grow" />
+            <Views
+              list="releases"
+              search={search}
+              name={[q, state && t(`release.${state as ReleaseState}`)].filter(Boolean).join(" ")}
+              set={(view) => look({ q: undefined, state: undefined, ...view })}
+            />
           </div>
           {list.error && (
             <div className="pb">
@@ -117,8 +133,10 @@ export function Releases() {
           )}
           {!list.data && !list.error && <Loading />}
           {list.data && rows.length === 0 && (
-            <Empty act={state ? <Button onClick={() => set()}>{t("list.clear")}</Button> : undefined}>
-              {state ? t("list.nomatch") : t("releases.none")}
+            <Empty
+              act={state || q ? <Button onClick={() => look({ q: undefined, state: undefined })}>{t("list.clear")}</Button> : undefined}
+            >
+              {state || q ? t("list.nomatch") : t("releases.none")}
             </Empty>
           )}
           {rows.length > 0 && (

@@ -587,6 +587,7 @@ export const de: Record<keyof typeof en, string> = {
   "release.withdrawn": "Zurückgezogen",
   "release.withdrawtitle": "{{name}} zurückziehen",
   "releases.about": "Vorschlagen, prüfen, signieren, veröffentlichen",
+  "releases.filter": "Version oder Autor",
   "releases.new": "Neues Release",
   "releases.none": "Noch ist kein Release vorgeschlagen.",
   "request.release": "Release",

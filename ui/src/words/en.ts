@@ -585,6 +585,7 @@ export const en = {
   "release.withdrawn": "Withdrawn",
   "release.withdrawtitle": "Withdraw {{name}}",
   "releases.about": "Propose, review, sign, publish",
+  "releases.filter": "Version or author",
   "releases.new": "New release",
   "releases.none": "No release has been proposed yet.",
   "request.release": "Release",

@@ -586,6 +586,7 @@ export const fr: Record<keyof typeof en, string> = {
   "release.withdrawn": "Retirée",
   "release.withdrawtitle": "Retirer {{name}}",
   "releases.about": "Proposer, relire, signer, publier",
+  "releases.filter": "Version ou auteur",
   "releases.new": "Nouvelle version",
   "releases.none": "Aucune version n'est encore proposée.",
   "request.release": "Version",

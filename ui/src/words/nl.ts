@@ -586,6 +586,7 @@ export const nl: Record<keyof typeof en, string> = {
   "release.withdrawn": "Ingetrokken",
   "release.withdrawtitle": "{{name}} intrekken",
   "releases.about": "Voorstellen, beoordelen, tekenen, publiceren",
+  "releases.filter": "Versie of auteur",
   "releases.new": "Nieuwe release",
   "releases.none": "Er is nog geen release voorgesteld.",
   "request.release": "Release",
