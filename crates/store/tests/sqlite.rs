@@ -216,7 +216,9 @@ async fn an_audit_log_from_before_there_were_trees_gets_its_own() {
     drop(store);
     let file = rusqlite::Connection::open(&path).unwrap();
     assert!(file.execute("DELETE FROM audit_node", []).is_err(), "nodes are never removed");
-    file.execute_batch("DROP TABLE audit_node; DROP INDEX event_link; PRAGMA user_version = 1").unwrap();
+    let first = "ALTER TABLE ticket DROP COLUMN installs; DROP INDEX event_link; DROP TABLE audit_node;
+        PRAGMA user_version = 1";
+    file.execute_batch(first).unwrap();
     drop(file);
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.audit_head().await.unwrap(), head);
