@@ -109,7 +109,7 @@ test("a model is declared and a device enrols with a token", async () => {
   const start = device("P7-0001");
   const enrolling = start("enrol", "--token", token ?? "");
   await visit(page, "Inbox");
-  await expect(page.getByText("1 devices ask to join")).toBeVisible();
+  await expect(page.getByText("1 devices ask to join")).toBeVisible({ timeout: 60_000 });
   await findsNothing(page);
   await page.getByRole("button", { name: "Check" }).click();
   await consent(vault);
@@ -195,7 +195,7 @@ test("other hardware takes the place of the device, by a token of its own, and i
   const enrolling = start("enrol", "--token", token ?? "");
   await visit(page, "Inbox");
   for (const done of ["1 certificates issued", "1 devices proven"]) {
-    await expect(page.getByText("1 devices ask to join")).toBeVisible();
+    await expect(page.getByText("1 devices ask to join")).toBeVisible({ timeout: 60_000 });
     await page.getByRole("button", { name: "Check" }).click();
     await consent(vault);
     await expect(page.getByText(done)).toBeVisible();

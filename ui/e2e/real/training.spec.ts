@@ -104,6 +104,7 @@ test("by keyboard alone: from the inbox to the paused rollout, which goes on, an
   await page.keyboard.press("Space");
   await expect(page.getByText(/Running, phase \d of 3|Finished/).first()).toBeVisible();
   await page.keyboard.press("Control+k");
+  await expect(page.getByRole("textbox", { name: "Find or run" })).toBeFocused();
   await page.keyboard.type("TRN-000042");
   await expect(page.getByRole("button", { name: /TRN-000042/ })).toBeVisible();
   await page.keyboard.press("ArrowDown");
