@@ -1,6 +1,8 @@
 //! Changes of whom the fleet trusts: from an admin's edits to the next metadata, which key holders are then
 //! asked to sign.
 
+mod effects;
+
 use std::collections::BTreeSet;
 
 use envelope::{
@@ -14,9 +16,9 @@ use protocol::{ErrorCode, operator::Purpose};
 
 use crate::{
     App, Error,
-    command::{FleetDraftChange, FleetDraftChangePreview, Handle},
-    dto::{DraftChange, DraftedChange, Edit, Effect, ListedFor, MemberCard, Preview, SignedBy},
-    release::{current, effect, preview},
+    command::{FleetDraftChange, Handle},
+    dto::{DraftChange, DraftedChange, Edit, Effect, ListedFor, MemberCard, SignedBy},
+    release::current,
     trust::{Trust, untrusted},
     vaults::unhex,
 };
@@ -46,21 +48,6 @@ struct Drafted {
 impl Handle<FleetDraftChange> for App {
     async fn handle(&self, request: DraftChange) -> Result<DraftedChange, Error> {
         self.draft_change(&request).await
-    }
-}
-
-impl Handle<FleetDraftChangePreview> for App {
-    async fn handle(&self, request: DraftChange) -> Result<Preview, Error> {
-        let trust = self.newest_signed().await?;
-        let drafted = draft(&trust, &request.edits, self.now())?;
-        let asked = match (&drafted.targets, &drafted.root) {
-            (Some(_), Some(_)) => "targets metadata and the next root",
-            (Some(_), None) => "targets metadata",
-            (None, _) => "the next root",
-        };
-        let more = if drafted.root_follows { ", and then the next root" } else { "" };
-        let summary = format!("ask the key holders to sign {asked}{more}: until then nothing changes");
-        Ok(preview(summary, drafted.effects, &drafted.root_follows))
     }
 }
 
@@ -123,7 +110,7 @@ impl Draft<'_> {
 
     fn finish(self) -> Result<Drafted, Error> {
         let Self { trust, root, keys, renew_targets, now } = self;
-        let mut effects = counted(trust, &keys, root.as_ref());
+        let mut effects = effects::counted(trust, &keys, root.as_ref());
         effects.retain(|effect| effect.count > 0);
         let keys = TrustKeys::new(keys)?;
         let changed = (keys != *trust.keys).then(|| keys.encode());
@@ -346,44 +333,6 @@ fn check_complete(root: &Root) -> Result<(), Error> {
     Err(Error::new(ErrorCode::PreconditionFailed, "too few key holders would be left")
         .detail([would(Role::Root), would(Role::Targets)].join("; "))
         .hint("add a key holder or lower the threshold in the same change"))
-}
-
-/// What becomes of listed keys and of those that sign, and how many must.
-fn counted(trust: &Trust, keys: &[TrustedKey], root: Option<&Root>) -> Vec<Effect> {
-    let (old, before) = (trust.keys.entries(), present(trust));
-    let mut effects = vec![
-        effect("keys are listed anew, or for something else", missing(keys, old)),
-        effect("keys are taken off the list, or listed for something else", missing(old, keys)),
-    ];
-    for (role, joins, leaves, takes) in [
-        (
-            Role::Root,
-            "keys may sign the root from then on",
-            "keys sign the root no more",
-            "signatures a root takes",
-        ),
-        (
-            Role::Targets,
-            "keys may sign releases from then on",
-            "keys sign releases no more",
-            "signatures a release takes",
-        ),
-    ] {
-        let Some(root) = root else { continue };
-        let ids = |root: &Root| root.role(role).keyids.to_vec();
-        let (was, is) = (ids(before), ids(root));
-        effects.push(effect(joins, missing(&is, &was)));
-        effects.push(effect(leaves, missing(&was, &is)));
-        if root.role(role).threshold != before.role(role).threshold {
-            effects.push(effect(takes, u64::from(root.role(role).threshold)));
-        }
-    }
-    effects
-}
-
-/// How many of these are not among those.
-fn missing<T: PartialEq>(these: &[T], those: &[T]) -> u64 {
-    these.iter().filter(|one| !those.contains(one)).count() as u64
 }
 
 /// The keys of root and targets that this person holds.
