@@ -10,8 +10,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    program::{Process, program, run},
-    site::{MODEL, tell},
+    program::{Process, program, run, tell},
+    site::MODEL,
 };
 
 /// One device. Its process ends when it is dropped.
@@ -70,6 +70,11 @@ impl Device {
     /// Cuts its power.
     pub(crate) fn kill(&mut self) {
         self.process.take().expect("the device runs").kill();
+    }
+
+    /// Stops its process, or lets it go on.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        self.process.as_ref().expect("the device runs").signal(signal);
     }
 
     /// The id of its process.

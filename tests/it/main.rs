@@ -12,7 +12,6 @@ mod memory;
 mod page;
 mod passing;
 mod people;
-mod program;
 mod renewing;
 mod restored;
 mod roots;
@@ -20,3 +19,6 @@ mod site;
 mod stolen;
 mod team;
 mod thief;
+mod window;
+
+use tests::program;

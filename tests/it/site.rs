@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::{
     device::Device,
     page,
-    program::{Answer, Process, program, run, until},
+    program::{Answer, Process, program, run, tell, until},
 };
 
 /// The model of all devices.
@@ -217,10 +217,4 @@ impl Drop for Site {
 /// A program that says which version of `main` it is.
 pub(crate) fn software(version: &str) -> String {
     format!("#!/bin/sh\necho \"press-4 main {version}\"\n")
-}
-
-/// For whoever reads why a test failed.
-pub(crate) fn tell(line: &str) {
-    use std::io::Write as _;
-    writeln!(std::io::stderr(), "{line}").ok();
 }

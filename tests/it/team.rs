@@ -19,7 +19,7 @@ pub(crate) struct Team(Site);
 impl Team {
     /// Alice, Bob and Carol found a fleet together; root and targets take two of three.
     pub(crate) fn found() -> Self {
-        let mut team = Self(Site::new());
+        let mut team = Self::gather();
         let [identity, founding] = ["backend.json", "founding.json"].map(|name| team.text(name));
         team.serve_once(&["--init", &identity]);
         for name in HOLDERS {
@@ -36,6 +36,11 @@ impl Team {
         team.start_backend();
         team.json("alice", &["model", "set", MODEL, "--slot", "main=1048576"]);
         team
+    }
+
+    /// Nobody yet: who comes works by the command line.
+    pub(crate) fn gather() -> Self {
+        Self(Site::new())
     }
 
     /// A vault, a proven backup of it, and a card.

@@ -164,6 +164,35 @@ const NEEDS: &[Need] = &[
         dnf: "libfaketime",
         brew: "",
     },
+    // The real windows are driven on a display that nobody sees; only WebKitGTK has a driver for them.
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || command -v Xvfb"],
+        apt: "xvfb",
+        dnf: "xorg-x11-server-Xvfb",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || command -v WebKitWebDriver"],
+        apt: "webkit2gtk-driver",
+        dnf: "webkit2gtk-driver",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || command -v xdotool"],
+        apt: "xdotool",
+        dnf: "xdotool",
+        brew: "",
+    },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || command -v import"],
+        apt: "imagemagick",
+        dnf: "ImageMagick",
+        brew: "",
+    },
     // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
     Need {
         purpose: Purpose::Test,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
+    io::{Read as _, Seek as _, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const LOOK: Duration = Duration::from_millis(5);
 
 /// The program of this name, in the folder that the tests were built into.
-pub(crate) fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = profile_dir().join(name);
     assert!(path.exists(), "`{}` is not there: run `cargo build --workspace --bins`", path.display());
     path
@@ -24,10 +24,15 @@ pub(crate) fn program(name: &str) -> PathBuf {
 
 /// Holds the other tests off, those in other processes too: what is measured and timed here has the
 /// machine for itself.
-pub(crate) fn alone() -> File {
+pub fn alone() -> File {
     let file = File::create(profile_dir().join("it.lock")).expect("the build folder can be written");
     file.lock().expect("the build folder has locks");
     file
+}
+
+/// Something that was built: its path below `target/<profile>`.
+pub fn artifacts(name: &str) -> PathBuf {
+    profile_dir().join(name)
 }
 
 /// `target/<profile>`: this test is in its `deps`.
@@ -38,14 +43,14 @@ fn profile_dir() -> PathBuf {
 
 /// What a program came to.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Answer {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// Runs a program to its end, which must come `within` this time.
-pub(crate) fn run(command: &mut Command, within: Duration) -> Answer {
+pub fn run(command: &mut Command, within: Duration) -> Answer {
     let (mut stdout, mut stderr) = (temporary(), temporary());
     let mut process = Process::spawn(command.stdout(handle(&stdout)).stderr(handle(&stderr)));
     let began = Instant::now();
@@ -66,7 +71,7 @@ pub(crate) fn run(command: &mut Command, within: Duration) -> Answer {
 }
 
 /// Waits until `look` sees something.
-pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(seen) = look() {
@@ -79,13 +84,13 @@ pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> O
 
 /// A program that runs until it is dropped, and what it started with it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
 }
 
 impl Process {
     /// Starts a program that adds to the file `log`.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
+    pub fn start(command: &mut Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("the log can be written");
         Self::spawn(command.stdout(handle(&log)).stderr(log))
     }
@@ -96,16 +101,20 @@ impl Process {
         Self { child: child.expect("a program that is there starts") }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn signal(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.child), signal).expect("a child that runs hears signals");
+    }
+
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
     }
 
     /// Ends it as a power cut would: SIGKILL.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         assert_eq!(self.ended(), None, "it has ended by itself");
     }
 }
@@ -116,6 +125,11 @@ impl Drop for Process {
         kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
         self.child.wait().ok();
     }
+}
+
+/// For whoever reads why a test failed.
+pub fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
 }
 
 fn temporary() -> File {
