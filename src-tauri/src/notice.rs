@@ -33,6 +33,7 @@ pub(crate) async fn watch<R: Runtime>(app: AppHandle<R>, mut events: Events) {
                 HostEvent::Connection(_)
                 | HostEvent::Vault { .. }
                 | HostEvent::Changed(_)
+                | HostEvent::Visit { .. }
                 | HostEvent::Workspace { .. } => {}
             }
         }

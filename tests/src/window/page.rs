@@ -92,7 +92,7 @@ impl Page<'_> {
         let enabled = "return !arguments[0].disabled && arguments[0].ariaDisabled !== 'true'";
         until(&what, SOON, || {
             let element = self.find(role, name)?;
-            if self.script(enabled, &[element.clone()]) != json!(true) {
+            if self.script(enabled, std::slice::from_ref(&element)) != json!(true) {
                 return None;
             }
             self.post(&format!("/element/{}/click", id(&element)), &json!({})).ok()
