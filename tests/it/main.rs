@@ -16,6 +16,7 @@ mod renewing;
 mod restored;
 mod roots;
 mod site;
+mod slots;
 mod stolen;
 mod team;
 mod thief;

@@ -283,7 +283,12 @@ pub(crate) fn row(slot: &SlotInfo) -> VaultSlot {
             format!("any {threshold} of {count} shares of set {set}, {proven}")
         }
     };
+    let token = match &slot.kind {
+        SlotKind::Token(agreement) => Some(agreement.serial().to_string()),
+        SlotKind::Passphrase(_) | SlotKind::Keyring(_) | SlotKind::Shares { .. } => None,
+    };
     VaultSlot {
+        token,
         id: slot.id.to_string(),
         kind: slot.kind.as_str().to_owned(),
         label: slot.label.clone(),

@@ -113,22 +113,29 @@ impl Session<'_> {
 
     /// Asks for what opens the vault: what was said, or the first kind of slot that it has.
     async fn opening(&self, prompt: &str) -> Result<app::dto::Passphrase, Error> {
-        let has = |slots: &[app::dto::VaultSlot], kind: &str| slots.iter().any(|slot| slot.kind == kind);
+        self.opening_near(prompt, None).await
+    }
+
+    /// The same, where a token is about to be used: if the vault shall be opened with one, then with that, so
+    /// that its PIN is asked for once.
+    async fn opening_near(&self, prompt: &str, near: Option<&str>) -> Result<app::dto::Passphrase, Error> {
+        // Without a vault, a backup may have slots.
+        let list = self.app.run::<app::command::VaultSlots>(app::dto::Nothing {}).await;
+        let slots = list.map(|list| list.slots).unwrap_or_default();
+        let has = |kind: &str| slots.iter().any(|slot| slot.kind == kind);
         let with = match self.unlock_with {
             Some(with) => with,
-            // Without a vault, a backup may have one.
-            None => match self.app.run::<app::command::VaultSlots>(app::dto::Nothing {}).await {
-                Ok(list) if has(&list.slots, "passphrase") => UnlockWith::Passphrase,
-                Ok(list) if has(&list.slots, "keyring") => UnlockWith::Keyring,
-                Ok(list) if has(&list.slots, "token") => UnlockWith::Token,
-                Ok(_) | Err(_) => UnlockWith::Passphrase,
-            },
+            None if has("passphrase") => UnlockWith::Passphrase,
+            None if has("keyring") => UnlockWith::Keyring,
+            None if has("token") => UnlockWith::Token,
+            None => UnlockWith::Passphrase,
         };
         let (secret, with) = match with {
             UnlockWith::Passphrase => (passphrase::ask(prompt, self.passphrase_fd)?, Opening::Passphrase),
             UnlockWith::Keyring => (passphrase::ask(prompt, self.passphrase_fd)?, Opening::Keyring),
             UnlockWith::Token => {
-                let token = self.pin_token.clone();
+                let opens = |token: &&str| slots.iter().any(|slot| slot.token.as_deref() == Some(token));
+                let token = self.pin_token.clone().or_else(|| near.filter(opens).map(str::to_owned));
                 (passphrase::ask("PIN of the token", self.pin_fd)?, Opening::Token { token })
             }
         };

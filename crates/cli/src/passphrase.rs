@@ -2,11 +2,14 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
 };
 
 use app::{Error, ErrorCode, dto::Secret};
 use zeroize::Zeroizing;
+
+/// How long a line from a descriptor may be, in bytes.
+const LONGEST_LINE: usize = 4_096;
 
 /// A passphrase, from the file descriptor if there is one, else from the terminal.
 pub(crate) fn ask(prompt: &str, fd: Option<i32>) -> Result<Secret, Error> {
@@ -49,9 +52,9 @@ pub(crate) fn confirm(question: &str) -> bool {
 
 /// All that a file descriptor has to say.
 pub(crate) fn read_fd(fd: i32) -> Result<Secret, Error> {
-    let mut text = Zeroizing::new(String::with_capacity(4_096));
+    let mut text = Zeroizing::new(String::with_capacity(LONGEST_LINE));
     File::open(format!("/dev/fd/{fd}"))
-        .and_then(|file| file.take(4_096).read_to_string(&mut text))
+        .and_then(|file| file.take(LONGEST_LINE as u64).read_to_string(&mut text))
         .map_err(unreadable(fd))?;
     Ok(Secret::from(text.to_string()))
 }
@@ -67,11 +70,28 @@ pub(crate) fn typed(text: &str) -> bool {
     asked.is_ok() && io::stdin().lock().read_line(&mut answer).is_ok() && answer.trim() == text
 }
 
+/// One line, and no byte more: the next question may be answered by the next line.
 fn from_fd(fd: i32) -> Result<Secret, Error> {
-    let file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable(fd))?;
-    let mut line = Zeroizing::new(String::new());
-    BufReader::new(file.take(4_096)).read_line(&mut line).map_err(unreadable(fd))?;
-    Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
+    let mut file = File::open(format!("/dev/fd/{fd}")).map_err(unreadable(fd))?;
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_LINE));
+    let mut byte = [0];
+    while line.len() < LONGEST_LINE && line.last() != Some(&b'\n') {
+        if file.read(&mut byte).map_err(unreadable(fd))? == 0 {
+            break;
+        }
+        line.push(byte[0]);
+    }
+    if line.is_empty() {
+        // Nobody's passphrase or PIN: it would count as a wrong one.
+        return Err(Error::new(
+            ErrorCode::InvalidRequest,
+            format!("descriptor {fd} has no line more to say"),
+        )
+        .hint("hand in one line for each secret that is asked for, in that order"));
+    }
+    let text = std::str::from_utf8(&line)
+        .map_err(|source| unreadable(fd)(io::Error::new(io::ErrorKind::InvalidData, source)))?;
+    Ok(Secret::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 fn unreadable(fd: i32) -> impl FnOnce(io::Error) -> Error {

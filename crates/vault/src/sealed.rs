@@ -1,14 +1,56 @@
 //! Sealing one 32-byte secret under another.
 
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
 use aws_lc_rs::{hkdf, rand};
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::Error;
 
-/// A secret of 32 bytes: wiped when dropped, never shown.
-pub(crate) type Secret = Zeroizing<[u8; 32]>;
+/// A secret of 32 bytes: wiped when dropped, never shown. It stays in one place for all its life: what moves is
+/// where to find it, and leaves no copy behind.
+#[derive(Clone, Default)]
+pub(crate) struct Secret(Box<[u8; 32]>);
+
+impl Deref for Secret {
+    type Target = [u8; 32];
+
+    fn deref(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Secret {
+    fn deref_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
+}
+
+impl From<[u8; 32]> for Secret {
+    fn from(mut bytes: [u8; 32]) -> Self {
+        let mut secret = Self::default();
+        secret.copy_from_slice(&bytes);
+        bytes.zeroize();
+        secret
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 /// A secret under XChaCha20-Poly1305, with a commitment to the key that opens it: that cipher alone
 /// would let one ciphertext open under two keys.

@@ -50,7 +50,7 @@ pub(crate) fn split(key: &Secret, threshold: u8, count: u8) -> Result<(SetId, Ve
     let share = |bytes: &Vec<u8>| {
         let (&index, part) = bytes.split_first().ok_or(Error::Provider)?;
         let part: &[u8; 32] = part.try_into().map_err(|_| Error::Provider)?;
-        Ok(Share { set, threshold, index, part: Zeroizing::new(*part) })
+        Ok(Share { set, threshold, index, part: Secret::from(*part) })
     };
     Ok((set, made.iter().map(share).collect::<Result<_, Error>>()?))
 }

@@ -7,6 +7,8 @@ mod edited;
 mod keyring;
 mod killed;
 mod logs;
+#[cfg(target_os = "linux")]
+mod memory;
 mod recovery;
 mod slots;
 mod token;

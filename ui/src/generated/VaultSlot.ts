@@ -22,6 +22,10 @@ label: string,
  */
 detail: string, 
 /**
+ * The serial number of the token that opens it, if one does.
+ */
+token?: string, 
+/**
  * When it was made.
  */
 created_at: UnixTime, 

@@ -15,6 +15,10 @@ pub struct VaultSlot {
     pub label: String,
     /// What it takes to open it, in words.
     pub detail: String,
+    /// The serial number of the token that opens it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub token: Option<String>,
     /// When it was made.
     pub created_at: UnixTime,
     /// Whether one can rely on it: recovery shares only once they opened the vault.

@@ -87,7 +87,7 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
 
 /// Opens the vault, and the token with it.
 pub(super) async fn unlock(session: &Session<'_>, token: &str) -> Result<(), Error> {
-    let opening = session.opening("Passphrase").await?;
+    let opening = session.opening_near("Passphrase", Some(token)).await?;
     let by_token = matches!(&opening.with, Opening::Token { token: by } if by.as_deref() == Some(token));
     session.app.run::<app::command::VaultUnlock>(opening).await?;
     if by_token {

@@ -15,6 +15,11 @@ const SESSION: &str =
 
 /// Runs `test` in a program of its own whose keyring is in a folder of its own.
 fn alone(name: &str, test: impl FnOnce()) {
+    alone_in("keyring", name, test);
+}
+
+/// The same for a test of another module.
+pub(super) fn alone_in(module: &str, name: &str, test: impl FnOnce()) {
     if env::var_os("FLEETSEAL_TEST_KEYRING").is_some() {
         return test();
     }
@@ -23,7 +28,7 @@ fn alone(name: &str, test: impl FnOnce()) {
     let run = Command::new("dbus-run-session")
         .args(["--", "sh", "-c", SESSION, "sh"])
         .arg(env::current_exe().unwrap())
-        .args(["--exact", &format!("tests::keyring::{name}"), "--nocapture"])
+        .args(["--exact", &format!("tests::{module}::{name}"), "--nocapture"])
         .env("HOME", home.path())
         .env("XDG_DATA_HOME", home.path())
         .env("XDG_RUNTIME_DIR", home.path().join("run"))

@@ -7,9 +7,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{NOON, Place, disk::copy_folder, generate};
+use super::{NOON, OTHER, Place, disk::copy_folder, generate};
 use crate::{
-    Error, KeyId, KeyRole, Opener, Share, Vault,
+    Error, KeyId, KeyRole, Opener, Params, Share, Vault,
     save::{Disk, Files, Trust},
 };
 
@@ -178,15 +178,21 @@ impl Files for Unlucky {
 }
 
 /// One change of a vault, by dice.
-fn change(vault: &Vault, dice: &mut Dice) -> Result<(), Error> {
+fn change(vault: &Vault, dice: &mut Dice, ways: &Ways<'_>) -> Result<(), Error> {
     match dice.roll(3) {
         0 => generate(vault, &[KeyRole::Targets]),
-        1 => vault.make_shares("more", 2, 2, NOON).map(drop),
+        1 => (ways.add)(vault),
         _ => match vault.slots().last() {
             Some(slot) if slot.label == "more" => vault.remove_slot(slot.id, NOON),
             _ => generate(vault, &[KeyRole::Root, KeyRole::CaRoot]),
         },
     }
+}
+
+/// How a vault is opened in a test, and what is added to it: a slot called "more".
+struct Ways<'a> {
+    open: &'a dyn Fn(&Vault, u64) -> Result<(), Error>,
+    add: &'a dyn Fn(&Vault) -> Result<(), Error>,
 }
 
 fn keys(vault: &Vault) -> Vec<KeyId> {
@@ -202,28 +208,67 @@ fn a_vault_killed_or_out_of_room_at_any_step_of_a_save_always_opens_with_all_its
     let (_, shares) = vault.make_shares("", 2, 2, NOON).unwrap();
     drop(vault);
     let words: Vec<_> = shares.iter().map(Share::words).collect();
+    let open = |vault: &Vault, _| {
+        let shares: Vec<Share> = words.iter().map(|words| Share::parse(words).unwrap()).collect();
+        vault.unlock_with(&Opener::Shares(&shares), NOON)
+    };
+    let add = |vault: &Vault| vault.make_shares("more", 2, 2, NOON).map(drop);
+    play(&template, &Ways { open: &open, add: &add });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_vault_that_a_token_and_a_keyring_open_always_opens_however_a_save_ends() {
+    use super::{keyring, token};
+    let name = "a_vault_that_a_token_and_a_keyring_open_always_opens_however_a_save_ends";
+    let body = |desk: &token::Desk| {
+        desk.token("ada");
+        let (tokens, [serial]) = desk.tokens(["ada"]);
+        let template = Place::quick();
+        let vault = token::vault(&template, &tokens);
+        generate(&vault, &[KeyRole::Root, KeyRole::Targets]).unwrap();
+        vault.enter_pin(&serial, token::PIN).unwrap();
+        vault.add_token("", &serial, None, None, NOON).unwrap();
+        vault.add_keyring("", OTHER, Params::floor(), None, NOON).unwrap();
+        drop(vault);
+        let second = tokens.generate_agreeing(&serial, token::PIN).unwrap().id;
+        let by_token = Opener::Token { tokens: &tokens, serial: &serial, pin: token::PIN };
+        let open = |vault: &Vault, seed| {
+            vault.set_tokens(Arc::clone(&tokens));
+            // A derivation in the keyring's way takes its time: every fortieth.
+            let by_keyring = Opener::Keyring(OTHER);
+            vault.unlock_with(if seed % 40 == 0 { &by_keyring } else { &by_token }, NOON)?;
+            vault.enter_pin(&serial, token::PIN)
+        };
+        let add = |vault: &Vault| vault.add_token("more", &serial, Some(&second), None, NOON).map(drop);
+        play(&template, &Ways { open: &open, add: &add });
+    };
+    token::alone_in("killed", name, |desk| keyring::alone_in("killed", name, || body(desk)));
+}
+
+/// A thousand changes that end badly, of copies of this vault.
+fn play(template: &Place, ways: &Ways<'_>) {
     let mut seen: HashMap<(Fault, bool, bool), u64> = HashMap::new();
     for seed in 0..SEEDS {
         let mut dice = Dice(seed);
-        let shares: Vec<Share> = words.iter().map(|words| Share::parse(words).unwrap()).collect();
         let fault = [Fault::Killed, Fault::PowerCut, Fault::Full][usize::try_from(dice.roll(3)).unwrap()];
         let place = Place::quick();
         copy_folder(&template.folder(), &place.folder());
         let disk = Arc::new(Unlucky::new(fault, dice.clone()));
         let vault = Vault::open_on(Arc::clone(&disk) as Arc<dyn Files>, &place.folder()).unwrap();
-        vault.unlock_with(&Opener::Shares(&shares), NOON).unwrap();
+        (ways.open)(&vault, seed).unwrap();
         for _ in 0..dice.roll(3) {
-            change(&vault, &mut dice).unwrap();
+            change_or_not(&vault, &mut dice, ways);
         }
         let before = (keys(&vault), vault.slots());
         disk.arm(dice.roll(24));
-        let done = change(&vault, &mut dice);
+        let done = change(&vault, &mut dice, ways);
         let fired = disk.recover();
         let after = (keys(&vault), vault.slots());
         if fault == Fault::Full {
             // The program lives on, and so does the vault once there is room.
             if !vault.is_unlocked() {
-                vault.unlock_with(&Opener::Shares(&shares), NOON).unwrap();
+                (ways.open)(&vault, seed).unwrap();
             }
             assert!(after == before || done.is_ok(), "seed {seed}: nothing half done");
             generate(&vault, &[KeyRole::Seal]).unwrap();
@@ -231,9 +276,7 @@ fn a_vault_killed_or_out_of_room_at_any_step_of_a_save_always_opens_with_all_its
         let grown = usize::from(fault == Fault::Full);
         drop(vault);
         let vault = Vault::open(&place.folder()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        vault
-            .unlock_with(&Opener::Shares(&shares), NOON)
-            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        (ways.open)(&vault, seed).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let now = keys(&vault);
         assert!(now.starts_with(&before.0), "seed {seed}: every key of the last good save is there");
         if done.is_ok() {
@@ -248,5 +291,13 @@ fn a_vault_killed_or_out_of_room_at_any_step_of_a_save_always_opens_with_all_its
         for end in [(true, false), (false, true)] {
             assert!(seen.get(&(fault, end.0, end.1)).is_some_and(|times| *times > 20), "{fault:?} {seen:?}");
         }
+    }
+}
+
+/// A change before the disk turns bad: a slot of this kind may be there already.
+fn change_or_not(vault: &Vault, dice: &mut Dice, ways: &Ways<'_>) {
+    match change(vault, dice, ways) {
+        Ok(()) | Err(Error::KeyTwice { .. }) => {}
+        Err(error) => panic!("{error}"),
     }
 }
