@@ -150,7 +150,7 @@ impl From<Unpublished> for Refusal {
             Unpublished::Metadata(error) => error.into(),
             Unpublished::TrustKeys(error) => error.into(),
             Unpublished::Jump(jump) => Self::new(ErrorCode::PreconditionFailed, sentence(&jump))
-                .hint("Check the backend's clock, then confirm the jump."),
+                .hint("Check the backend's clock, then confirm it with `fleetseal fleet confirm-jump`."),
             Unpublished::Sign(error) => Self::internal(&error),
             Unpublished::Unfit(reason) => Self::new(ErrorCode::InvalidMetadata, capital(reason)),
         }

@@ -9,6 +9,7 @@ use std::{
 
 use app::{App, Error, Founding, command::dispatch, read_json, write_json};
 use backend::{Backend, Config};
+use model::Seconds;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::FakeClock;
@@ -86,6 +87,11 @@ impl Office {
     pub(crate) async fn ok(&self, name: &str, command: &str, request: Value) -> Value {
         let answer = self.run(name, command, request).await;
         answer.unwrap_or_else(|error| panic!("{name} {command}: {:?}", error.body()))
+    }
+
+    /// Lets time pass, in one leap: as for a backend that was off.
+    pub(crate) fn pass(&self, days: u64) {
+        self.clock.advance(Seconds::days(days));
     }
 
     /// Signs a request, after unlocking.

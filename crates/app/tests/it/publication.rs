@@ -68,3 +68,32 @@ async fn a_request_that_rests_on_metadata_out_of_date_is_not_signed() {
     let signed = office.run("bob", "request.sign_file", asked).await.unwrap_err();
     assert_eq!(signed.code(), ErrorCode::Untrusted, "{:?}", signed.body());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lapsed_while_the_backend_was_off_is_signed_anew_once_its_clock_is_confirmed() {
+    for (days, many) in [(8, 0), (100, 1), (400, 2)] {
+        let office = Office::found(&["alice", "bob"], 2).await;
+        office.pass(days);
+        let calendar = office.ok("alice", "fleet.expiries", json!({})).await;
+        let lapsed = |calendar: &Value| {
+            let rows = calendar["rows"].as_array().unwrap().iter();
+            rows.filter(|row| row["urgency"] == "lapsed").map(|row| row["what"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(lapsed(&calendar).len(), many, "{days}: {calendar}");
+        // Drafted and signed as ever; the backend's clock is what is not believed.
+        let renewal = json!({ "edit": "renew", "role": "root" });
+        let root = office.draft("alice", renewal).await;
+        office.sign("alice", &root).await.unwrap();
+        let refused = office.sign("bob", &root).await.unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::PreconditionFailed, "{days}: {:?}", refused.body());
+        let hint = refused.body().hint.clone().unwrap_or_default();
+        assert!(hint.contains("fleetseal fleet confirm-jump"), "{days}: {:?}", refused.body());
+        office.ok("alice", "fleet.confirm_jump", json!({})).await;
+        let published = office.ok("alice", "request.publish", json!({ "request": root["id"] })).await;
+        assert_eq!(published["state"], "published", "{days}: {published}");
+        let renewal = office.ok("alice", "request.renew", json!({})).await;
+        office.put_into_force(&renewal, &["alice", "bob"]).await;
+        let calendar = office.ok("bob", "fleet.expiries", json!({})).await;
+        assert_eq!(lapsed(&calendar), [json!(null); 0], "{days}: {calendar}");
+    }
+}

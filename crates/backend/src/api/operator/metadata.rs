@@ -41,9 +41,15 @@ pub(super) async fn renew(
     caller: Caller,
     Json(request): Json<SnapshotRequest>,
 ) -> Answer<StatusCode> {
-    let new = Publication { confirm_jump: request.confirm_jump, ..Publication::default() };
     let reason = if request.confirm_jump { "the jump of the version is confirmed" } else { "" };
     let entry = Record::of(caller.spki, Operation::RenewSnapshot, "snapshot").because(reason);
-    server.recorded(entry, server.publish(new)).await?;
+    let renew = async {
+        if request.confirm_jump {
+            server.confirm_clock().await
+        } else {
+            server.publish(Publication::default()).await
+        }
+    };
+    server.recorded(entry, renew).await?;
     Ok(StatusCode::NO_CONTENT)
 }
