@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const MODEL: &str = "press-4";
 /// How long a command may take.
 const COMMAND: Duration = Duration::from_secs(90);
-const PASSPHRASE: &str = "fjord lantern cobalt thimble";
+pub(crate) const PASSPHRASE: &str = "fjord lantern cobalt thimble";
 
 /// All of it goes when it is dropped.
 pub(crate) struct Site {

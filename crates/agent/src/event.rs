@@ -17,6 +17,11 @@ pub enum Event {
         /// Which of the two.
         open: bool,
     },
+    /// An offer came over the push stream.
+    Pushed {
+        /// The deployment.
+        deployment: DeploymentId,
+    },
     /// The backend cannot be reached, or something that it sent is not taken; it is tried again.
     Trouble {
         /// What went wrong.

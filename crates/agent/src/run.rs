@@ -182,6 +182,7 @@ impl Device {
             PushEvent::Hello { .. } | PushEvent::Ping => Ok(()),
             PushEvent::Metadata => self.refresh().await,
             PushEvent::Offer(offer) => {
+                self.observe(&Event::Pushed { deployment: offer.deployment });
                 self.refresh().await?;
                 self.take(&offer).await?;
                 self.flush().await

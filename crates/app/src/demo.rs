@@ -4,8 +4,10 @@
 //! Everything is real: vaults, certificates, TLS on loopback, the agent's own program. Only most of
 //! the devices are simulated.
 
+mod artifact;
 mod field;
 mod lies;
+mod links;
 mod rules;
 mod stage;
 mod tampered;
@@ -20,6 +22,7 @@ use serde::Serialize;
 pub use rules::{Rule, RuleReport};
 
 use crate::Error;
+use artifact::Artifact;
 use field::Field;
 pub(crate) use rules::Rules;
 pub(crate) use stage::{MODEL, Stage, member};
@@ -110,19 +113,20 @@ pub async fn run(options: &Options, watch: &(dyn Fn(Scene) + Send + Sync)) -> Re
     let began = Instant::now();
     let rules = Rules::new(watch);
     let line = |text: String| watch(Scene::Line { text });
+    let artifact = Artifact::of(options)?;
 
     watch(Scene::Act { title: "A fleet is founded" });
     let mut stage = Stage::found(options, &rules, &line).await?;
 
     watch(Scene::Act { title: "Devices enrol" });
-    let field = Field::enrol(options, &stage, &rules, watch).await?;
+    let field = Field::enrol(options, &stage, &artifact, &rules, watch).await?;
 
     watch(Scene::Act { title: "A release is proposed, reviewed, signed, sealed and published" });
-    let release = stage.release(&stage.artifact(options), "1.1.0", &rules, &line).await?;
+    let release = stage.release(&artifact.file, "1.1.0", &rules, &line).await?;
 
     watch(Scene::Act { title: "The rollout" });
     let mut field = field.start(&stage)?;
-    let outcome = watch::rollout(&stage, &mut field, release, &rules, watch).await?;
+    let outcome = watch::rollout(&stage, &mut field, release, &artifact, &rules, watch).await?;
 
     watch(Scene::Act { title: "The backend falls into an attacker's hands" });
     lies::play(&mut stage, field, release, &rules, &line).await?;

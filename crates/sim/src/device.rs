@@ -1,12 +1,20 @@
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use agent::{
     Blob, Device, EnrolmentToken, Error, Event, Exit, Fitting, MemoryStorage, Pace, Parts, Settings, Storage,
     SystemClock, SystemRandom,
 };
 use model::{
-    Component, DeviceId, HardwareRevision, InstallerName, ModelName, SecurityCounter, Serial, UnixTime,
-    Version,
+    Component, DeploymentState, DeviceId, HardwareRevision, InstallerName, ModelName, SecurityCounter,
+    Serial, UnixTime, Version,
 };
 use protocol::{
     Base64,
@@ -16,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Fault, Intruder, SimInstaller,
-    line::{Gate, Line},
+    intruder::is_refusal,
+    line::{Gate, Line, Trap},
 };
 
 /// What a simulated device is.
@@ -47,7 +56,9 @@ pub struct Plan {
 pub struct SimDevice {
     plan: Plan,
     storage: MemoryStorage,
+    trap: Trap,
     gate: Gate,
+    pushed: Arc<AtomicBool>,
 }
 
 /// Told of what happens on a device.
@@ -56,7 +67,13 @@ pub(crate) type Observer = Box<dyn FnMut(&Event) + Send>;
 impl SimDevice {
     /// A device fresh from the line: without keys.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, storage: MemoryStorage::new(), gate: Gate::new() }
+        Self {
+            plan,
+            storage: MemoryStorage::new(),
+            trap: Trap::default(),
+            gate: Gate::new(),
+            pushed: Arc::default(),
+        }
     }
 
     /// What it is.
@@ -74,6 +91,16 @@ impl SimDevice {
     pub fn with_storage(mut self, storage: MemoryStorage) -> Self {
         self.storage = storage;
         self
+    }
+
+    /// Whether its line was cut, or altered a byte, as its fault has it.
+    pub fn line_failed(&self) -> bool {
+        self.trap.sprung()
+    }
+
+    /// Whether the last offer that reached it was pushed, and not asked for.
+    pub fn was_pushed_to(&self) -> bool {
+        self.pushed.load(Ordering::Relaxed)
     }
 
     /// Enrols by a one-time token.
@@ -96,8 +123,14 @@ impl SimDevice {
         } else {
             None
         };
-        let gate = self.gate.clone();
+        let (trap, gate, pushed) = (self.trap.clone(), self.gate.clone(), Arc::clone(&self.pushed));
         let mut parts = self.parts(Box::new(move |event| {
+            if matches!(event, Event::Deployment { state: DeploymentState::Downloading, .. }) {
+                trap.set();
+            }
+            if let Event::Pushed { .. } | Event::CheckedIn { offers: 1.., .. } = event {
+                pushed.store(matches!(event, Event::Pushed { .. }), Ordering::Relaxed);
+            }
             if let (Event::Deployment { .. }, Some(pause)) = (event, lapses) {
                 lapses = None;
                 gate.close();
@@ -121,7 +154,7 @@ impl SimDevice {
     /// Does to the backend what its fault has somebody do: what that was, and whether it was refused.
     ///
     /// # Errors
-    /// The device is not enrolled, so that there is nothing to copy.
+    /// The device is not enrolled, so that there is nothing to copy; or no answer came, so that nobody knows.
     pub async fn attack(&self) -> io::Result<Option<(&'static str, bool)>> {
         let replayed = CheckInRequest { counter: 0, nonce: Base64(vec![7; 16]), components: Vec::new() };
         let replayed = serde_json::to_vec(&replayed).map_err(io::Error::other)?;
@@ -136,9 +169,12 @@ impl SimDevice {
             | Fault::TrialFails
             | Fault::StagedBitFlips => return Ok(None),
         };
-        let answer = intruder.post(path::CHECK_IN, &replayed).await;
-        // A handshake that fails is a refusal, too.
-        Ok(Some((name, answer.map_or(true, |answer| answer.status >= 400))))
+        let refused = match intruder.post(path::CHECK_IN, &replayed).await {
+            Ok(answer) => (400..500).contains(&answer.status),
+            Err(error) if is_refusal(&error) => true,
+            Err(error) => return Err(error),
+        };
+        Ok(Some((name, refused)))
     }
 
     fn settings(&self) -> Settings {
@@ -170,7 +206,7 @@ impl SimDevice {
         Parts {
             storage,
             components: BTreeMap::from([(self.plan.component.clone(), fitting)]),
-            dial: Arc::new(Line::new(self.plan.fault, self.gate.clone())),
+            dial: Arc::new(Line::new(self.plan.fault, self.trap.clone(), self.gate.clone())),
             clock: Arc::new(SystemClock),
             random: Box::new(SystemRandom),
             observer,

@@ -11,14 +11,14 @@ pub enum Fault {
         /// At least one.
         bytes_per_second: u32,
     },
-    /// Its line is cut once, after so many bytes came in.
+    /// Its line is cut once, in the middle of a download.
     CutOff {
-        /// Counted over the connection that is cut.
+        /// Counted from the begin of the download, or of its connection if that is younger.
         after_bytes: u64,
     },
-    /// Something on its line, such as a gateway, alters one byte once, after so many came in.
+    /// Something on its line, such as a gateway, alters one byte once, in the middle of a download.
     Garbled {
-        /// Counted over the connection that it happens to.
+        /// Counted from the begin of the download, or of its connection if that is younger.
         after_bytes: u64,
     },
     /// It receives its offer, and then its requests do not get through for so many milliseconds: long

@@ -29,6 +29,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Whether the other end refused the handshake. Anything else that went wrong refuses nobody.
+pub fn is_refusal(error: &io::Error) -> bool {
+    tls::is_alert(error)
+}
+
 /// The part of a device's identity that anybody who has its disk can read.
 #[derive(Deserialize)]
 struct Stolen {
@@ -86,15 +91,17 @@ impl Intruder {
     async fn send(&self, head: &str, body: &[u8]) -> io::Result<Answer> {
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
         let stream = TcpStream::connect(&self.address).await?;
-        let mut stream =
-            self.tls.connect(host.trim_matches(['[', ']']), stream).await.map_err(io::Error::other)?;
-        stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body).await?;
-        stream.flush().await?;
+        let mut stream = self.tls.connect(host.trim_matches(['[', ']']), stream).await.map_err(|error| {
+            if let tls::Error::Handshake(source) = error { source } else { io::Error::other(error) }
+        })?;
+        let request = [head.as_bytes(), body].concat();
+        // Whoever is refused may find the line closed before all was said; the reason still waits there.
+        let said = async { stream.write_all(&request).await.and(stream.flush().await) }.await;
         let mut answer = Vec::new();
         match stream.read_to_end(&mut answer).await {
             // Some close without saying goodbye; what came counts.
             Err(error) if answer.is_empty() => return Err(error),
+            Ok(0) => said?,
             Ok(_) | Err(_) => {}
         }
         parse(&answer)

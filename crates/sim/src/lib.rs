@@ -18,5 +18,5 @@ pub use device::{Plan, SimDevice};
 pub use fault::{Fault, FaultMix};
 pub use fleet::{Arrivals, Fleet, Latency, Report, Tally};
 pub use installer::SimInstaller;
-pub use intruder::{Answer, Intruder};
+pub use intruder::{Answer, Intruder, is_refusal};
 pub use taken_over::{TakenOver, TakenOverError};

@@ -24,8 +24,18 @@ use crate::Fault;
 #[derive(Debug)]
 pub(crate) struct Line {
     fault: Fault,
-    cut: Arc<AtomicBool>,
+    trap: Trap,
     gate: Gate,
+}
+
+/// A fault that strikes once, in the middle of a download.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Trap(Arc<Spring>);
+
+#[derive(Default, Debug)]
+struct Spring {
+    set: AtomicBool,
+    sprung: AtomicBool,
 }
 
 /// Holds back what a device writes, except on connections that stood before it was closed and only
@@ -36,8 +46,32 @@ pub(crate) struct Gate {
 }
 
 impl Line {
-    pub(crate) fn new(fault: Fault, gate: Gate) -> Self {
-        Self { fault, cut: Arc::new(AtomicBool::new(false)), gate }
+    pub(crate) fn new(fault: Fault, trap: Trap, gate: Gate) -> Self {
+        Self { fault, trap, gate }
+    }
+}
+
+impl Trap {
+    /// A download begins: what comes in counts from now on.
+    pub(crate) fn set(&self) {
+        self.0.set.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has struck.
+    pub(crate) fn sprung(&self) -> bool {
+        self.0.sprung.load(Ordering::Relaxed)
+    }
+
+    /// Whether it strikes now that so many bytes came, of which so many are `left` to let through.
+    fn strikes(&self, came: u64, left: &mut u64) -> bool {
+        if came == 0 || !self.0.set.load(Ordering::Relaxed) {
+            return false;
+        }
+        if came > *left {
+            return !self.0.sprung.swap(true, Ordering::Relaxed);
+        }
+        *left -= came;
+        false
     }
 }
 
@@ -71,10 +105,10 @@ impl Dial for Line {
                     pause: Box::pin(sleep_until(Instant::now())),
                 }),
                 Fault::CutOff { after_bytes } => {
-                    Box::new(CutOff { stream, left: after_bytes, cut: Arc::clone(&self.cut) })
+                    Box::new(CutOff { stream, left: after_bytes, trap: self.trap.clone() })
                 }
                 Fault::Garbled { after_bytes } => {
-                    Box::new(Garbled { stream, left: after_bytes, done: Arc::clone(&self.cut) })
+                    Box::new(Garbled { stream, left: after_bytes, trap: self.trap.clone() })
                 }
                 Fault::LinkLapses { .. } => {
                     Box::new(Gated { stream, wait: None, open: self.gate.open.subscribe() })
@@ -91,18 +125,18 @@ struct Slow {
     pause: Pin<Box<Sleep>>,
 }
 
-/// Breaks once, after so many bytes came in.
+/// Breaks once, after so many bytes of a download came in.
 struct CutOff {
     stream: Box<dyn Stream>,
     left: u64,
-    cut: Arc<AtomicBool>,
+    trap: Trap,
 }
 
-/// Alters one byte once, after so many came in.
+/// Alters one byte once, after so many of a download came in.
 struct Garbled {
     stream: Box<dyn Stream>,
     left: u64,
-    done: Arc<AtomicBool>,
+    trap: Trap,
 }
 
 /// Writes only while its gate is open.
@@ -134,14 +168,13 @@ impl AsyncRead for CutOff {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let came = (buf.filled().len() - before) as u64;
-        if came > self.left && !self.cut.swap(true, Ordering::Relaxed) {
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if this.trap.strikes((buf.filled().len() - before) as u64, &mut this.left) {
             buf.set_filled(before);
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        self.left = self.left.saturating_sub(came);
         Poll::Ready(Ok(()))
     }
 }
@@ -152,15 +185,14 @@ impl AsyncRead for Garbled {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let came = &mut buf.filled_mut()[before..];
-        let count = came.len() as u64;
-        if count > self.left && !self.done.swap(true, Ordering::Relaxed) {
+        if this.trap.strikes(came.len() as u64, &mut this.left) {
             let middle = came.len() / 2;
             came[middle] ^= 1;
         }
-        self.left = self.left.saturating_sub(count);
         Poll::Ready(Ok(()))
     }
 }
@@ -225,3 +257,18 @@ macro_rules! writes_through {
 }
 
 writes_through!(Slow CutOff Garbled);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_strikes_once_after_its_bytes_of_a_download() {
+        let (trap, mut left) = (Trap::default(), 10);
+        assert!(!trap.strikes(1_000, &mut left), "no download has begun");
+        trap.set();
+        assert!(!trap.strikes(10, &mut left) && !trap.strikes(0, &mut left) && !trap.sprung());
+        assert!(trap.strikes(1, &mut left) && trap.sprung());
+        assert!(!trap.strikes(1, &mut left), "once is enough");
+    }
+}

@@ -30,3 +30,10 @@ pub enum Error {
     #[error("the handshake failed")]
     Handshake(#[source] std::io::Error),
 }
+
+/// Whether this connection ended by an alert of the other end (RFC 8446, 6.2), which refuses it, and by no
+/// accident of the line.
+pub fn is_alert(error: &std::io::Error) -> bool {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    matches!(source, Some(rustls::Error::AlertReceived(_)))
+}

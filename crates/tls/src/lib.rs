@@ -18,7 +18,7 @@ mod verifier;
 
 pub use client::{ClientTls, Time};
 pub use clock::{Clock, SystemClock};
-pub use error::Error;
+pub use error::{Error, is_alert};
 pub use identity::Identity;
 pub use peer::PeerIdentity;
 pub use pki_types::CertificateDer;

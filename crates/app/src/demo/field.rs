@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     Options, Scene,
+    artifact::Artifact,
     rules::{Rule, Rules},
     stage::{MODEL, Stage},
 };
@@ -72,6 +73,7 @@ impl Field {
     pub(crate) async fn enrol(
         options: &Options,
         stage: &Stage,
+        artifact: &Artifact,
         rules: &Rules<'_>,
         watch: &(dyn Fn(Scene) + Send + Sync),
     ) -> Result<Self, Error> {
@@ -81,7 +83,8 @@ impl Field {
                 format!("the story needs {PARTS} devices or more"),
             ));
         }
-        let devices: Vec<_> = (0..options.devices).map(|number| Arc::new(device(number))).collect();
+        let devices: Vec<_> =
+            (0..options.devices).map(|number| Arc::new(device(number, artifact.bytes()))).collect();
         let agents: Vec<_> = (1..=AGENTS)
             .map(|number| AgentProcess {
                 serial: format!("AGENT-{number}")
@@ -108,7 +111,7 @@ impl Field {
             async { Fleet::enrol(&devices, tokens, |_| ()).await.map_err(|source| refused(&source)) };
         let processes = async {
             for (agent, token) in agents.iter().zip(&agent_tokens) {
-                agent.prepare(token)?;
+                agent.prepare(token, artifact)?;
                 let mut child = agent.spawn(stage.agent(), &["enrol", "--token-file", "token"])?;
                 let status =
                     child.wait().await.map_err(|source| Error::internal("an agent was lost", source))?;
@@ -183,17 +186,18 @@ impl Running {
 }
 
 impl AgentProcess {
-    fn prepare(&self, token: &str) -> Result<(), Error> {
+    fn prepare(&self, token: &str, artifact: &Artifact) -> Result<(), Error> {
         let failed = |source: std::io::Error| Error::file("prepare", &self.dir, &source);
         fs::create_dir_all(&self.dir).map_err(failed)?;
         let dir = self.dir.display();
         let config = format!(
             "data_dir = {:?}\nmodel = \"{MODEL}\"\nhardware_revision = \"1\"\nserial = \"{}\"\n\n\
              [[component]]\nname = \"main\"\ninstaller = \"slots\"\nversion = \"1.0.0\"\n\
-             slots.dir = {:?}\nslots.health = {{ argv = [\"{{slot}}/artifact\", \"--version\"] }}\n",
+             slots.dir = {:?}\nslots.health = {}\n",
             format!("{dir}/data"),
             self.serial,
             format!("{dir}/slots"),
+            artifact.health(),
         );
         fs::write(self.dir.join("agent.toml"), config).map_err(failed)?;
         write_secret(&self.dir.join("token"), token)
@@ -250,13 +254,17 @@ pub(crate) fn copy_of(storage: &MemoryStorage, blobs: &[Blob]) -> Result<MemoryS
     Ok(copy)
 }
 
-fn device(number: usize) -> SimDevice {
+/// A line fails in the middle of the download, however short that is.
+fn device(number: usize, bytes: u64) -> SimDevice {
+    let after_bytes = (bytes / 2).min(300_000);
     let fault = match number {
         LAPSES => Fault::LinkLapses { milliseconds: 7_000 },
-        CUT_OFF => Fault::CutOff { after_bytes: 300_000 },
+        CUT_OFF => Fault::CutOff { after_bytes },
         TRIAL_FAILS => Fault::TrialFails,
         BIT_FLIPS => Fault::StagedBitFlips,
-        GARBLED => Fault::Garbled { after_bytes: 300_000 },
+        GARBLED => Fault::Garbled { after_bytes },
+        // It is revoked while it holds an offer, however fast it would be.
+        REVOKED => Fault::LinkLapses { milliseconds: 120_000 },
         _ => Fault::None,
     };
     let constant = "a constant parses";

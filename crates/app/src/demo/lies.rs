@@ -1,7 +1,15 @@
 //! The backend is taken over: first it shows a desktop keys of its own, then it lies to a device with
 //! every online key that the real one has.
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use agent::Event;
 use envelope::{
@@ -51,6 +59,7 @@ pub(crate) async fn play(
 ) -> Result<(), Error> {
     field.stop().await;
     let before = metadata(stage).await?;
+    let old_timestamp = timestamp(stage).await?;
     let file = stage.dir.join("small-update");
     fs::write(&file, b"a second update, signed for an hour from now\n")
         .map_err(|source| Error::file("write", &file, &source))?;
@@ -76,7 +85,7 @@ pub(crate) async fn play(
     let (chain, roots) = founding.server_chain();
     let taken = TakenOver::start(&stage.config.data, chain, &roots, stage.listen().await?, alpha)
         .map_err(|source| Error::internal("the backend could not be taken over", source))?;
-    let attacker = Attacker { stage, taken: &taken, device: &device };
+    let attacker = Attacker { stage, taken: &taken, device: &device, published: AtomicU64::new(0) };
 
     // At first with the true metadata, for the offers themselves to be judged.
     attacker.publish(&now, &attacker.targets(&now)?)?;
@@ -96,15 +105,25 @@ pub(crate) async fn play(
             .cloned()
             .ok_or_else(|| Error::new(ErrorCode::Internal, "the attacker found no ticket in the database"))
     };
-    let lies = [
-        (Rule::R11, "hand a device the ticket of another", ticket(beta, release)?),
-        (Rule::R13, "hand a device a ticket that it has used", ticket(alpha, first)?),
+    let lies: [(Rule, &str, Stored, &[&str]); 2] = [
+        (
+            Rule::R11,
+            "hand a device the ticket of another",
+            ticket(beta, release)?,
+            &["ticket_undecipherable"],
+        ),
+        (
+            Rule::R13,
+            "hand a device a ticket that it has used",
+            ticket(alpha, first)?,
+            &["ticket_spent", "seq_replayed"],
+        ),
     ];
-    for (rule, tried, ticket) in lies {
+    for (rule, tried, ticket, codes) in lies {
         taken.offer(vec![ticket.offer()]);
         let answer =
             watch(&device, |event| matches!(event, Event::Refused { .. } | Event::Deployment { .. })).await;
-        let held = matches!(answer, Some(Event::Refused { .. }));
+        let held = matches!(&answer, Some(Event::Refused { code, .. }) if codes.contains(&code.as_str()));
         rules.tried(rule, tried, held, said(answer.as_ref()));
     }
 
@@ -127,17 +146,14 @@ pub(crate) async fn play(
         .await?;
     taken.offer(Vec::new());
     taken.talk_to(alpha);
+    // The timestamp of yesterday: true, signed, and in time still.
+    taken.serve(&format!("{}{}", device_path::TUF, Role::Timestamp.path(0)), old_timestamp);
+    attacker.expect_untrusted(Rule::R13, "serve yesterday's timestamp, which is still in time", rules).await;
+
     // Fresh timestamps, made with the stolen keys, over metadata of yesterday.
     attacker.publish(&before, &attacker.targets(&before)?)?;
-    let trouble =
-        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
-    let held = matches!(trouble, Some(Event::Trouble { .. }));
-    rules.tried(
-        Rule::R13,
-        "serve yesterday's targets under fresh timestamps, signed with stolen keys",
-        held,
-        said(trouble.as_ref()),
-    );
+    let tried = "serve yesterday's targets under fresh timestamps, signed with stolen keys";
+    attacker.expect_untrusted(Rule::R13, tried, rules).await;
 
     // A release that the attacker signed alone.
     let mut forged = attacker.targets(&now)?.signed().next(UnixTime::from_secs(stage.alice.now().as_secs()));
@@ -145,15 +161,8 @@ pub(crate) async fn play(
     let mut forged = Signed::new(forged).map_err(untrusted)?;
     forged.sign(&Ed25519Key::generate(&mut SystemRandom))?;
     attacker.publish(&now, &forged)?;
-    let trouble =
-        watch(&device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. })).await;
-    let held = matches!(trouble, Some(Event::Trouble { .. }));
-    rules.tried(
-        Rule::R10,
-        "serve targets that no release key signed, with stolen timestamp keys",
-        held,
-        said(trouble.as_ref()),
-    );
+    let tried = "serve targets that no release key signed, with stolen timestamp keys";
+    attacker.expect_untrusted(Rule::R10, tried, rules).await;
 
     taken.stop();
     Ok(())
@@ -164,9 +173,19 @@ struct Attacker<'a> {
     stage: &'a Stage,
     taken: &'a TakenOver,
     device: &'a SimDevice,
+    published: AtomicU64,
 }
 
 impl Attacker<'_> {
+    /// Watches what the device makes of what is served: it must say itself that it does not trust it.
+    async fn expect_untrusted(&self, rule: Rule, tried: &str, rules: &Rules<'_>) {
+        let answer =
+            watch(self.device, |event| matches!(event, Event::Trouble { .. } | Event::Deployment { .. }))
+                .await;
+        let held = matches!(answer, Some(Event::Trouble { code: ErrorCode::Untrusted }));
+        rules.tried(rule, tried, held, said(answer.as_ref()));
+    }
+
     /// The targets metadata among these files.
     fn targets(&self, files: &Files) -> Result<Signed<Targets>, Error> {
         let newest = files.iter().rfind(|(path, _)| path.ends_with(".targets.json"));
@@ -188,7 +207,7 @@ impl Attacker<'_> {
     fn publish(&self, files: &Files, targets: &Signed<Targets>) -> Result<(), Error> {
         let now = self.stage.alice.now();
         // Above every version that the device has seen.
-        let version = now.as_secs() + 3_600;
+        let version = now.as_secs() + 3_600 * (self.published.fetch_add(1, Ordering::Relaxed) + 1);
         let mut snapshot = Signed::new(Snapshot::new(version, now, targets)).map_err(untrusted)?;
         snapshot.sign(&self.key("snapshot")?)?;
         let mut timestamp = Signed::new(Timestamp::new(version, now, &snapshot)).map_err(untrusted)?;
@@ -273,6 +292,13 @@ async fn metadata(stage: &Stage) -> Result<Files, Error> {
         }
     }
     Ok(files)
+}
+
+/// The timestamp that is in force.
+async fn timestamp(stage: &Stage) -> Result<Vec<u8>, Error> {
+    let path = format!("{}{}", device_path::TUF, Role::Timestamp.path(0));
+    let file = stage.alice.session().await?.client.file(&path, 1 << 22).await?;
+    file.ok_or_else(|| Error::new(ErrorCode::Internal, "the backend serves no timestamp"))
 }
 
 /// A ticket as it lies in the backend's database.

@@ -195,11 +195,6 @@ impl Stage {
         Ok(name.release)
     }
 
-    /// What is rolled out.
-    pub(crate) fn artifact(&self, options: &Options) -> PathBuf {
-        options.artifact.clone().unwrap_or_else(|| self.agent.clone())
-    }
-
     /// The agent's program.
     pub(crate) fn agent(&self) -> &Path {
         &self.agent

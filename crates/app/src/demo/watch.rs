@@ -1,10 +1,6 @@
 //! The rollout, and what is tried against links and devices while it runs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Read as _,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,15 +8,15 @@ use std::{
 use agent::{Blob, Storage as _};
 use envelope::{KemSecret, Recipient};
 use model::{
-    DeploymentState, DeviceId, FailureThreshold, Gate, LinkId, Percent, ReleaseId, RolloutId, RolloutState,
-    Seconds, planner::Counts,
+    DeploymentState, DeviceId, FailureThreshold, Gate, Percent, ReleaseId, RolloutId, RolloutState, Seconds,
+    planner::Counts,
 };
 use protocol::{
     Base64, ErrorCode,
-    device::{CheckInRequest, CheckInResponse, link_path, path as device_path, segments_path},
+    device::{CheckInRequest, CheckInResponse, path as device_path},
     operator::{DeploymentRow, DeviceState, LinkCounts, RolloutDetail},
 };
-use sim::Intruder;
+use sim::{Intruder, is_refusal};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -30,19 +26,21 @@ use tokio::{
 
 use super::{
     Scene,
+    artifact::Artifact,
     field::{self, LINK_LIFE, Running},
+    links::{self, Links},
     rules::{Rule, Rules},
     stage::Stage,
 };
 use crate::{
     Error, Shutdown,
     command::{
-        DeviceRevoke, DeviceRevokePreview, DeviceShow, DeviceTimeline, FleetShow, LinkList,
-        RolloutDeployments, RolloutPreview, RolloutShow, RolloutStart,
+        DeviceRevoke, DeviceRevokePreview, DeviceShow, FleetShow, RolloutDeployments, RolloutPreview,
+        RolloutShow, RolloutStart,
     },
     dto::{
-        Commit, DeviceName, DeviceTimelineRequest, ListDeployments, ListLinks, Nothing, PageRequest,
-        PhaseSize, PlanRollout, RevokeDevice, RolloutName, Size,
+        Commit, DeviceName, ListDeployments, Nothing, PageRequest, PhaseSize, PlanRollout, RevokeDevice,
+        RolloutName, Size,
     },
 };
 
@@ -54,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) astray: Vec<String>,
 }
 
+/// What a TLS record begins with that says why the connection ends (RFC 8446, 5.1).
+const ALERT: u8 = 21;
 /// How long the rollout may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -61,6 +61,7 @@ pub(crate) async fn rollout(
     stage: &Stage,
     field: &mut Running,
     release: ReleaseId,
+    artifact: &Artifact,
     rules: &Rules<'_>,
     watch: &(dyn Fn(Scene) + Send + Sync),
 ) -> Result<Outcome, Error> {
@@ -108,8 +109,8 @@ pub(crate) async fn rollout(
     };
     let rows = deployments(stage, rollout.rollout).await?;
     let links = alice.run::<FleetShow>(Nothing {}).await?.links;
-    afterwards(stage, field, &rows, &seen, links, rules).await?;
-    Ok(Outcome { counts: detail.row.counts, links, astray: astray(field, &detail, &rows, stage) })
+    afterwards(stage, field, &rows, &seen, artifact, rules).await?;
+    Ok(Outcome { counts: detail.row.counts, links, astray: astray(field, &detail, &rows, artifact) })
 }
 
 fn plan(release: ReleaseId) -> PlanRollout {
@@ -142,21 +143,21 @@ async fn strangers(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<
         stream.read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = plain.await.unwrap_or_default();
-    rules.tried(
-        Rule::R1,
-        "speak HTTP without TLS",
-        !answer.starts_with(b"HTTP/"),
-        "no HTTP answer came back",
-    );
+    let (held, outcome) = match plain.await {
+        Ok(answer) if answer.first() == Some(&ALERT) => (true, "a TLS alert came back, and no HTTP".into()),
+        Ok(answer) => (false, format!("{} bytes came back", answer.len())),
+        Err(error) => (false, error.to_string()),
+    };
+    rules.tried(Rule::R1, "speak HTTP without TLS", held, outcome);
 
     let stranger = Intruder::stranger(&field.devices[field::THIEF].storage())
         .map_err(|source| Error::internal("a stranger could not be made", source))?;
     let answer = stranger.get("/v1/operator/fleet").await;
-    let outcome = answer
-        .as_ref()
-        .map_or_else(|error| format!("the handshake failed: {error}"), |a| a.status.to_string());
-    rules.tried(Rule::R1, "connect with a certificate that nobody issued", answer.is_err(), outcome);
+    let (held, outcome) = match answer {
+        Ok(answer) => (false, format!("an answer came back, of status {}", answer.status)),
+        Err(error) => (is_refusal(&error), error.to_string()),
+    };
+    rules.tried(Rule::R1, "connect with a certificate that nobody issued", held, outcome);
     Ok(())
 }
 
@@ -166,7 +167,7 @@ async fn revoke(stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(),
     revoke_device(stage, device, "lost in the demo").await?;
     let storage = field.devices[field::REVOKED].storage();
     let answer = intruder(&storage)?.post(device_path::CHECK_IN, &check_in(1_000)).await;
-    let held = answer.as_ref().map_or(true, |answer| answer.status == 403);
+    let held = answer.as_ref().is_ok_and(|answer| answer.status == 403);
     let outcome = answer
         .map_or_else(|error| error.to_string(), |answer| format!("refused with status {}", answer.status));
     rules.tried(Rule::R3, "a revoked device asks once more", held, outcome);
@@ -242,115 +243,29 @@ fn captured_link(field: &Running, device: DeviceId, sealed: &[u8], rules: &Rules
     rules.tried(Rule::R9, tried, held, "only its own device's key opens it");
 }
 
-/// Links as the operators see them, and what others try with them.
-#[derive(Default)]
-struct Links {
-    of: BTreeMap<DeviceId, BTreeSet<LinkId>>,
-    stolen: bool,
-}
-
-impl Links {
-    async fn look(&mut self, stage: &Stage, field: &Running, rules: &Rules<'_>) -> Result<(), Error> {
-        let mut request = ListLinks::default();
-        request.page.limit = Some(500);
-        for row in stage.alice.run::<LinkList>(request).await?.rows {
-            self.of.entry(row.device).or_default().insert(row.id);
-        }
-        let victim = field.ids[field::LAPSES];
-        let link = self.of.get(&victim).and_then(|links| links.last().copied());
-        if let (false, Some(link)) = (self.stolen, link) {
-            self.stolen = true;
-            let thief = intruder(&field.devices[field::THIEF].storage())?;
-            let (held, outcome) = nothing(&thief, link).await;
-            rules.tried(
-                Rule::R4,
-                "use another device's open link, with a good certificate of one's own",
-                held,
-                outcome,
-            );
-        }
-        Ok(())
-    }
-
-    fn first(&self, device: DeviceId) -> Option<LinkId> {
-        self.of.get(&device).and_then(|links| links.first().copied())
-    }
-}
-
-/// Asks for a link's bytes and its segment list; both must yield nothing.
-async fn nothing(who: &Intruder, link: LinkId) -> (bool, String) {
-    let mut held = true;
-    let mut outcome = Vec::new();
-    for path in [link_path(link), segments_path(link)] {
-        match who.get(&path).await {
-            Ok(answer) => {
-                held &= answer.status == 404;
-                outcome.push(answer.status.to_string());
-            }
-            Err(error) => outcome.push(error.to_string()),
-        }
-    }
-    (held, format!("it yields nothing (status {})", outcome.join(" and ")))
-}
-
 /// What can be tried once the rollout has ended.
 async fn afterwards(
     stage: &Stage,
     field: &Running,
     rows: &[DeploymentRow],
     seen: &Links,
-    links: LinkCounts,
+    artifact: &Artifact,
     rules: &Rules<'_>,
 ) -> Result<(), Error> {
     let state = |number: usize| state_of(rows, field.ids[number]);
-    let lapsed = field.ids[field::LAPSES];
-    let own = intruder(&field.devices[field::LAPSES].storage())?;
-    if let Some(link) = seen.first(lapsed) {
-        let (held, outcome) = nothing(&own, link).await;
-        rules.tried(Rule::R5, "use a link after its time, with the right certificate", held, outcome);
-    }
-    let made = seen.of.get(&lapsed).map_or(0, BTreeSet::len);
-    let succeeded = state(field::LAPSES) == Some(DeploymentState::Succeeded);
-    let reissued = links.reissued > 0 && links.expired > 0;
-    let outcome = format!(
-        "{made} links were seen; the device's deployment is {}; {} reissued in all",
-        in_words(state(field::LAPSES)),
-        links.reissued
-    );
-    rules.tried(Rule::R7, "let a link lapse unused", succeeded && reissued, outcome);
+    seen.afterwards(stage, field, rows, rules).await?;
 
-    let alpha = field.ids[field::ALPHA];
-    let used = seen.of.iter().find(|(device, _)| {
-        **device == alpha
-            || (state_of(rows, **device) == Some(DeploymentState::Succeeded) && field.ids.contains(device))
-    });
-    match used
-        .and_then(|(device, links)| Some((field.ids.iter().position(|id| id == device)?, *links.last()?)))
-    {
-        Some((number, link)) => {
-            let (held, outcome) = nothing(&intruder(&field.devices[number].storage())?, link).await;
-            rules.tried(
-                Rule::R6,
-                "use a link again after its download, with the right certificate",
-                held,
-                outcome,
-            );
-        }
-        None => {
-            rules.tried(Rule::R6, "use a link again after its download", false, "no link was caught in time");
-        }
-    }
-
-    let cut = state(field::CUT_OFF) == Some(DeploymentState::Succeeded);
+    let succeeded = |number: usize| state(number) == Some(DeploymentState::Succeeded);
+    let cut = field.devices[field::CUT_OFF].line_failed() && succeeded(field::CUT_OFF);
     let row = rows.iter().find(|row| row.device == field.ids[field::CUT_OFF]);
     let outcome = row
         .map_or_else(String::new, |row| format!("{} after {} bytes", row.state.as_str(), row.served_bytes));
     rules.tried(Rule::R12, "cut the line in the middle of a download", cut, format!("resumed: {outcome}"));
-    let links = links_remade(stage, field.ids[field::BIT_FLIPS]).await?;
-    let whole = links > 0 && state(field::BIT_FLIPS) == Some(DeploymentState::Succeeded);
+    let remade = links::happened(stage, field.ids[field::BIT_FLIPS], "link_reissued").await?;
+    let whole = !remade.is_empty() && succeeded(field::BIT_FLIPS);
     let outcome = "noticed once all of it was opened and hashed; fetched anew by another link, and installed";
     rules.tried(Rule::R12, "flip a bit of what a device staged", whole, outcome);
-    let garbled = state(field::GARBLED) == Some(DeploymentState::Succeeded);
+    let garbled = field.devices[field::GARBLED].line_failed() && succeeded(field::GARBLED);
     rules.tried(
         Rule::R2,
         "alter a byte between device and backend",
@@ -364,50 +279,24 @@ async fn afterwards(
         failed == Some(DeploymentState::RolledBack),
         format!("every byte was written, and it counts as {}", in_words(failed)),
     );
-    plaintext(stage, rules)
-}
-
-async fn links_remade(stage: &Stage, device: DeviceId) -> Result<usize, Error> {
-    let page = PageRequest { after: None, limit: Some(500) };
-    let timeline = stage.alice.run::<DeviceTimeline>(DeviceTimelineRequest { device, page }).await?;
-    Ok(timeline.rows.iter().filter(|entry| entry.kind == "link_reissued").count())
+    plaintext(stage, artifact, rules)
 }
 
 /// Looks for the artifact on the backend's disk.
-fn plaintext(stage: &Stage, rules: &Rules<'_>) -> Result<(), Error> {
-    let agent = stage.agent();
-    let artifact = fs::read(agent).map_err(|source| Error::file("read", agent, &source))?;
-    let middle = artifact.len() / 2;
-    let sample = &artifact[middle..(middle + 48).min(artifact.len())];
-    let mut files = 0;
-    let mut found = 0;
-    search(&stage.config.data, sample, &mut files, &mut found)?;
+fn plaintext(stage: &Stage, artifact: &Artifact, rules: &Rules<'_>) -> Result<(), Error> {
+    let (files, found) = artifact.search(&stage.config.data)?;
     let outcome = format!("{files} files searched, found in {found}");
     rules.tried(Rule::R8, "search the backend's disk for the update", found == 0 && files > 0, outcome);
     Ok(())
 }
 
-fn search(dir: &Path, sample: &[u8], files: &mut u32, found: &mut u32) -> Result<(), Error> {
-    let failed = |source: std::io::Error| Error::file("search", dir, &source);
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            search(&path, sample, files, found)?;
-            continue;
-        }
-        let mut content = Vec::new();
-        fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut content)).map_err(failed)?;
-        *files += 1;
-        let first = sample.first().copied().unwrap_or_default();
-        let hit =
-            content.iter().enumerate().any(|(at, byte)| *byte == first && content[at..].starts_with(sample));
-        *found += u32::from(hit);
-    }
-    Ok(())
-}
-
 /// What is not where it should be.
-fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage: &Stage) -> Vec<String> {
+fn astray(
+    field: &Running,
+    detail: &RolloutDetail,
+    rows: &[DeploymentRow],
+    artifact: &Artifact,
+) -> Vec<String> {
     let mut astray = Vec::new();
     if detail.row.state != RolloutState::Finished {
         astray.push(format!("the rollout ended as {}", detail.row.state.as_str()));
@@ -424,15 +313,14 @@ fn astray(field: &Running, detail: &RolloutDetail, rows: &[DeploymentRow], stage
             astray.push(format!("device {number}, which {part}, ended as {}", in_words(state)));
         }
     }
-    let artifact = fs::read(stage.agent()).ok();
     for agent in &field.agents {
         let row = rows.iter().find(|row| row.serial == agent.serial);
         if row.map(|row| row.state) != Some(DeploymentState::Succeeded) {
             let code = row.and_then(|row| row.code.clone()).unwrap_or_default();
             let state = in_words(row.map(|row| row.state));
             astray.push(format!("process {} ended as {state} {code}", agent.serial));
-        } else if agent.running().is_none() || (artifact.is_none()) {
-            astray.push(format!("process {} runs nothing", agent.serial));
+        } else if !agent.running().is_some_and(|running| artifact.is(&running)) {
+            astray.push(format!("process {} runs something else", agent.serial));
         }
     }
     astray
@@ -464,15 +352,15 @@ async fn stuck(stage: &Stage, rollout: RolloutId) -> Result<String, Error> {
     Ok(open.map(|row| format!("{} is {}", row.serial, row.state.as_str())).collect::<Vec<_>>().join(", "))
 }
 
-fn in_words(state: Option<DeploymentState>) -> &'static str {
+pub(crate) fn in_words(state: Option<DeploymentState>) -> &'static str {
     state.map_or("not part of the rollout", DeploymentState::as_str)
 }
 
-fn state_of(rows: &[DeploymentRow], device: DeviceId) -> Option<DeploymentState> {
+pub(crate) fn state_of(rows: &[DeploymentRow], device: DeviceId) -> Option<DeploymentState> {
     rows.iter().find(|row| row.device == device).map(|row| row.state)
 }
 
-fn intruder(storage: &agent::MemoryStorage) -> Result<Intruder, Error> {
+pub(crate) fn intruder(storage: &agent::MemoryStorage) -> Result<Intruder, Error> {
     let intruder = Intruder::with_disk_of(storage);
     intruder.map_err(|source| Error::internal("a device's disk could not be read", source))
 }
