@@ -15,6 +15,8 @@ mod people;
 mod renewing;
 mod restored;
 mod roots;
+mod service;
+mod sim;
 mod site;
 mod slots;
 mod stolen;

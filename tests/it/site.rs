@@ -73,6 +73,24 @@ impl Site {
         self.backend = Some(Process::start(&mut serve, &self.path("backend.log")));
     }
 
+    /// Starts the backend by a configuration file, with nothing but these flags; its log goes to a file.
+    pub(crate) fn start_backend_by_file(&mut self, flags: &[&str], log: &str) {
+        let config = format!(
+            "data = {:?}\nbind = \"{}\"\norigin = \"https://{}\"\npoll_after = 60\nconnections = 200\n",
+            self.path("backend"),
+            self.bind,
+            self.bind,
+        );
+        let mut serve = Command::new(program("fleetseal"));
+        serve.arg("serve").arg("--config").arg(self.write("backend.toml", config)).args(flags);
+        self.backend = Some(Process::start(&mut serve, &self.path(log)));
+    }
+
+    /// Starts a command of this person's; what it prints goes to a file.
+    pub(crate) fn start(&self, name: &str, arguments: &[&str], out: &str) -> Process {
+        Process::start(&mut self.command(name, "passphrase", arguments), &self.path(out))
+    }
+
     /// Ends the backend as a power cut would.
     pub(crate) fn kill_backend(&mut self) {
         self.backend.take().expect("the backend runs").kill();

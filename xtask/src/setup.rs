@@ -193,6 +193,13 @@ const NEEDS: &[Need] = &[
         dnf: "ImageMagick",
         brew: "",
     },
+    Need {
+        purpose: Purpose::Test,
+        probe: &["sh", "-c", "test $(uname) != Linux || systemd-analyze --version"],
+        apt: "systemd",
+        dnf: "systemd",
+        brew: "",
+    },
     // Zephyr's servers, which judge the bench, are 32-bit programs for Linux.
     Need {
         purpose: Purpose::Test,

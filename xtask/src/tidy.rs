@@ -7,6 +7,7 @@ mod invariants;
 mod links;
 mod pure;
 mod rust;
+mod tree;
 
 use std::{fmt, path::Path, process::Command};
 
@@ -73,7 +74,7 @@ impl File {
 /// There is one.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let files = files_of(&workspace.root)?;
-    let problems = problems(workspace, &files);
+    let problems = problems(workspace, &files)?;
     for problem in &problems {
         println!("{problem}");
     }
@@ -84,7 +85,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn problems(workspace: &Workspace, files: &[File]) -> Vec<Problem> {
+fn problems(workspace: &Workspace, files: &[File]) -> Result<Vec<Problem>> {
     let rules: [Rule; 11] = [
         pure::sources,
         files::long,
@@ -101,8 +102,9 @@ fn problems(workspace: &Workspace, files: &[File]) -> Vec<Problem> {
     let mut problems = edges::forbidden(&workspace.packages);
     problems.extend(pure::dependencies(&workspace.packages));
     problems.extend(rules.into_iter().flat_map(|rule| rule(files)));
+    problems.extend(tree::grown()?);
     problems.sort();
-    problems
+    Ok(problems)
 }
 
 /// Every file that is, or may become, part of the repository.
@@ -124,7 +126,8 @@ mod tests {
         let workspace = Workspace::load().unwrap();
         let files = files_of(&workspace.root).unwrap();
         assert!(files.iter().any(|file| file.path == "xtask/src/tidy.rs"));
-        let problems: Vec<String> = problems(&workspace, &files).iter().map(ToString::to_string).collect();
+        let problems = problems(&workspace, &files).unwrap();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 }

@@ -98,9 +98,11 @@ macro_rules! table {
         ) -> Result<serde_json::Value, $crate::Error> {
             match name {
                 $($name => {
-                    let request = serde_json::from_value(request)
-                        .map_err(|source| $crate::Error::request(name, &source))?;
-                    let response = to.run::<$command>(request).await?;
+                    let read = || {
+                        serde_json::from_value(request)
+                            .map_err(|source| $crate::Error::request(name, &source))
+                    };
+                    let response = to.run_read::<$command>(read).await?;
                     serde_json::to_value(response)
                         .map_err(|source| $crate::Error::internal("failed to write the answer", source))
                 })*
@@ -323,7 +325,19 @@ impl App {
     where
         Self: Handle<C>,
     {
+        self.run_read::<C>(|| Ok(request)).await
+    }
+
+    /// As [`Self::run`], with a request that is read only from somebody who may make it.
+    pub(crate) async fn run_read<C: Command>(
+        &self,
+        read: impl FnOnce() -> Result<C::Request, Error>,
+    ) -> Result<C::Response, Error>
+    where
+        Self: Handle<C>,
+    {
         self.check_access(C::NAME, C::ACCESS).await?;
+        let request = read()?;
         // What changes something begins and ends with a look at the logs; what recovers them is free to.
         let watched = matches!(C::ACCESS, Access::Roles(_))
             && !C::NAME.starts_with("fleet.recover_backend")

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 pub use rules::{Rule, RuleReport};
 
-use crate::Error;
+use crate::{Error, descriptors, simulation::CONNECTIONS};
 use artifact::Artifact;
 use field::Field;
 pub(crate) use rules::Rules;
@@ -114,6 +114,7 @@ pub async fn run(options: &Options, watch: &(dyn Fn(Scene) + Send + Sync)) -> Re
     let rules = Rules::new(watch);
     let line = |text: String| watch(Scene::Line { text });
     let artifact = Artifact::of(options)?;
+    descriptors::make_room(options.devices.saturating_mul(CONNECTIONS))?;
 
     watch(Scene::Act { title: "A fleet is founded" });
     let mut stage = Stage::found(options, &rules, &line).await?;

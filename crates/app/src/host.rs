@@ -213,6 +213,17 @@ impl Host {
         self.handle(request).await
     }
 
+    /// As [`Self::run`], with a request that is read first.
+    pub(crate) async fn run_read<C: Command>(
+        &self,
+        read: impl FnOnce() -> Result<C::Request, Error>,
+    ) -> Result<C::Response, Error>
+    where
+        Self: Handle<C>,
+    {
+        self.handle(read()?).await
+    }
+
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }

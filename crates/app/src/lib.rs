@@ -13,6 +13,7 @@ mod check;
 mod client;
 pub mod command;
 pub mod demo;
+mod descriptors;
 mod desk;
 mod device;
 pub mod dto;

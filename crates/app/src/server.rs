@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tls::{Clock, SystemClock};
 use tokio::net::TcpListener;
 
-use crate::{Error, Founding, founding::FOUNDING_FILE, workspace::read_as};
+use crate::{Error, Founding, descriptors, founding::FOUNDING_FILE, workspace::read_as};
 
 /// Tells running servers to finish.
 pub use tokio_util::sync::CancellationToken as Shutdown;
@@ -35,12 +35,15 @@ pub struct ServerConfig {
     /// How many connections it keeps at once.
     #[serde(default = "many")]
     pub connections: usize,
+    /// How much ciphertext it keeps, in bytes; as much as the disk holds if left out.
+    #[serde(default)]
+    pub ciphertext_bytes: Option<u64>,
 }
 
 impl ServerConfig {
     /// The defaults for this folder and origin.
     pub fn new(data: PathBuf, bind: SocketAddr, origin: String) -> Self {
-        Self { data, bind, origin, poll_after: five_minutes(), connections: many() }
+        Self { data, bind, origin, poll_after: five_minutes(), connections: many(), ciphertext_bytes: None }
     }
 
     fn backend(&self, clock: Arc<dyn Clock>) -> Config {
@@ -48,6 +51,7 @@ impl ServerConfig {
         config.clock = clock;
         config.poll_after = self.poll_after;
         config.limits.connections = self.connections;
+        config.limits.ciphertext_bytes = self.ciphertext_bytes;
         config
     }
 }
@@ -97,6 +101,9 @@ pub async fn serve(config: &ServerConfig, shutdown: Shutdown, ready: impl FnOnce
 /// # Errors
 /// As [`serve`].
 pub async fn serve_on(config: &ServerConfig, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
+    if let Err(few) = descriptors::make_room(config.connections) {
+        tracing::warn!(%few, "fewer connections than were asked for");
+    }
     let backend = Backend::open(config.backend(Arc::new(SystemClock))).await?;
     Ok(backend.serve(listener, shutdown).await?)
 }

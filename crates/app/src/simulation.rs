@@ -10,9 +10,14 @@ use sim::{Arrivals, FaultMix, Fleet, Plan, Report, SimDevice, Tally};
 use crate::{
     App, Error, Shutdown,
     command::{DeviceApprove, DeviceToken},
+    descriptors,
     dto::{ApproveEnrolments, MakeToken},
     job::step,
 };
+
+/// How many connections a device may have at once: requests, its push stream, somebody in its place, and, where
+/// the backend is in the same program, their other ends.
+pub(crate) const CONNECTIONS: usize = 6;
 
 /// What is simulated.
 #[derive(Clone, Debug)]
@@ -70,6 +75,7 @@ impl App {
         &self,
         simulation: &Simulation,
     ) -> Result<Vec<Arc<SimDevice>>, Error> {
+        descriptors::make_room(simulation.devices.saturating_mul(CONNECTIONS))?;
         let total = simulation.devices as u64;
         let mut devices = Vec::with_capacity(simulation.devices);
         let mut tokens = Vec::with_capacity(simulation.devices);

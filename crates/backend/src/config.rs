@@ -40,6 +40,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How long requests may take to finish once the backend shuts down.
     pub drain: Duration,
+    /// How much ciphertext it keeps, in bytes; as much as the disk holds if there is no limit.
+    pub ciphertext_bytes: Option<u64>,
 }
 
 impl Config {
@@ -74,6 +76,7 @@ impl Default for Limits {
             body: Duration::from_secs(20),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(10),
+            ciphertext_bytes: None,
         }
     }
 }

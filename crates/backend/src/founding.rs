@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) async fn adopt(config: &Config, adopt: &Adopt) -> Result<(), Error> {
     let keys = Keys::load(&config.data_dir)?;
-    let (store, _) = open_store(&config.data_dir)?;
+    let (store, _) = open_store(config)?;
     let now = config.clock.now();
     let fleet = Fleet {
         id: adopt.fleet,

@@ -1,7 +1,6 @@
 use std::{
     collections::HashMap,
     future::Future,
-    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
@@ -76,7 +75,7 @@ impl Server {
     pub(crate) async fn open(config: Config) -> Result<Self, Error> {
         // Keys that others can read end it before anything is opened with them.
         let keys = Keys::load(&config.data_dir)?;
-        let (store, blobs) = open_store(&config.data_dir)?;
+        let (store, blobs) = open_store(&config)?;
         let fleet = load_fleet(&*store).await?.ok_or(Error::NotAdopted)?;
         let trust = load_trust(&*store).await?.ok_or(Error::NotAdopted)?;
         let keys = keys.settle(&config.data_dir, &trust)?;
@@ -267,9 +266,9 @@ impl<'a> Record<'a> {
     }
 }
 
-pub(crate) fn open_store(data_dir: &Path) -> Result<(Arc<dyn Store>, Blobs), Error> {
-    let store = SqliteStore::open(data_dir.join("store.sqlite"))?;
-    Ok((Arc::new(store), Blobs::open(data_dir.join("blobs"), None)?))
+pub(crate) fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Blobs), Error> {
+    let store = SqliteStore::open(config.data_dir.join("store.sqlite"))?;
+    Ok((Arc::new(store), Blobs::open(config.data_dir.join("blobs"), config.limits.ciphertext_bytes)?))
 }
 
 pub(crate) async fn load_fleet(store: &dyn Store) -> Result<Option<Fleet>, Error> {

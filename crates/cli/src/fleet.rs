@@ -37,9 +37,9 @@ pub(crate) enum Verb {
         /// The card of another key holder; once for each
         #[arg(long = "card", value_name = "FILE")]
         cards: Vec<PathBuf>,
-        /// How many key holders must sign: at least two, unless you are alone
+        /// How many key holders must sign [default: more than half: 2 of 3, and 1 only if you are alone]
         #[arg(long)]
-        threshold: u32,
+        threshold: Option<u32>,
         /// Where to write the founding file
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -136,6 +136,8 @@ pub(crate) async fn run(session: &Session<'_>, verb: Verb) -> Result<(), Error> 
     match verb {
         Verb::Found { backend, organization, station, cards, threshold, out } => {
             session.unlock().await?;
+            let holders = u32::try_from(cards.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let threshold = threshold.unwrap_or(holders / 2 + 1);
             let request = FoundFleet {
                 backend: backend.display().to_string(),
                 organization,

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::output::Output;
 
-/// A configuration file in TOML has the keys data, bind, origin, poll_after and connections; flags override
-/// it.
+/// A configuration file in TOML has the keys data, bind, origin, poll_after, connections and ciphertext_bytes;
+/// flags override it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// A configuration file
@@ -70,7 +70,12 @@ pub(crate) async fn run(output: &Output, options: Options) -> Result<(), Error> 
     }
     let shutdown = Shutdown::new();
     tokio::spawn(end_on_signal(shutdown.clone()));
-    let ready = || output.note(&format!("serving {} on {}; end with Ctrl-C", config.origin, config.bind));
+    let ready = || {
+        // Whoever reads the log line by line reads JSON alone.
+        if matches!(options.log, Log::Text) {
+            output.note(&format!("serving {} on {}; end with Ctrl-C", config.origin, config.bind));
+        }
+    };
     serve(&config, shutdown, ready).await
 }
 

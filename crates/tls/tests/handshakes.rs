@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use model::{Digest, UnixTime};
@@ -12,7 +12,7 @@ use rcgen::{
     date_time_ymd,
 };
 use tls::{CertificateDer, ClientTls, Clock, Error, Identity, PeerIdentity, ServerTls, Time};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split};
 
 #[derive(Debug)]
 struct FakeClock(AtomicU64);
@@ -128,7 +128,7 @@ async fn a_client_of_the_fleet_is_known_by_its_certificate() {
 }
 
 #[tokio::test]
-async fn the_normal_endpoint_takes_no_stranger() {
+async fn r1_the_normal_endpoint_takes_no_stranger() {
     let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
     let server = fleet.server(&clock);
     let strangers = [
@@ -145,12 +145,90 @@ async fn the_normal_endpoint_takes_no_stranger() {
         )
         .unwrap();
         let (peer, seen) = shake(&server, &client).await;
-        assert!(peer.is_err() && seen.is_err(), "{what}");
+        assert!(peer.is_err(), "{what}");
+        assert!(matches!(&seen, Err(Error::Handshake(why)) if tls::is_alert(why)), "{what}: {seen:?}");
     }
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_gets_nothing() {
+async fn r1_a_server_of_another_fleet_is_not_spoken_to() {
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let impostors = [("of another fleet", Ca::new("fleet").server(&clock)), {
+        let identity = fleet.client();
+        let server = ServerTls::new(&identity, std::slice::from_ref(&fleet.root), Arc::clone(&clock) as _);
+        ("a device that plays the server", server.unwrap())
+    }];
+    for (what, server) in impostors {
+        let time = Time::Clock(Arc::clone(&clock) as _);
+        let client = ClientTls::fleet(&fleet.client(), std::slice::from_ref(&fleet.root), time).unwrap();
+        let (peer, seen) = shake(&server, &client).await;
+        assert!(peer.is_err(), "{what}");
+        assert!(matches!(&seen, Err(Error::Handshake(why)) if !tls::is_alert(why)), "{what}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn r2_whoever_relays_can_neither_read_nor_alter() {
+    const SAID: &[u8] = b"what the backend and a device say to each other";
+    let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
+    let server = fleet.server(&clock);
+    let time = Time::Clock(Arc::clone(&clock) as _);
+    let client = ClientTls::fleet(&fleet.client(), std::slice::from_ref(&fleet.root), time).unwrap();
+    for alters in [false, true] {
+        let ((near, near_relay), (far_relay, far)) = (duplex(64 * 1024), duplex(64 * 1024));
+        let ((from_near, to_near), (from_far, to_far)) = (split(near_relay), split(far_relay));
+        let (alter, never) = (AtomicBool::new(false), AtomicBool::new(false));
+        let serve = async {
+            let (mut stream, _) = server.accept(far).await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            let mut heard = vec![0; SAID.len()];
+            stream.read_exact(&mut heard).await.map(|_| heard)
+        };
+        let connect = async {
+            let mut stream = client.connect("localhost", near).await.unwrap();
+            stream.read_u8().await.unwrap();
+            alter.store(alters, Ordering::Relaxed);
+            stream.write_all(SAID).await.unwrap();
+            stream.flush().await.unwrap();
+            // Until the server is done.
+            let _ = stream.read(&mut [0]).await;
+        };
+        let (heard, (), there, back) =
+            tokio::join!(serve, connect, relay(from_near, to_far, &alter), relay(from_far, to_near, &never),);
+        if alters {
+            assert!(heard.is_err(), "it arrived as {heard:?}");
+        } else {
+            assert_eq!(heard.unwrap(), SAID);
+        }
+        assert!(there.len() > SAID.len() && back.len() > SAID.len(), "all of it went through the relay");
+        for seen in [there, back] {
+            assert!(!seen.windows(8).any(|eight| SAID.windows(8).any(|said| said == eight)));
+        }
+    }
+}
+
+/// Passes on what comes and remembers it; alters a byte of it where it is told to.
+async fn relay(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    alter: &AtomicBool,
+) -> Vec<u8> {
+    let (mut seen, mut piece) = (Vec::new(), vec![0; 16 * 1024]);
+    while let Ok(count @ 1..) = from.read(&mut piece).await {
+        if alter.swap(false, Ordering::Relaxed) {
+            piece[count / 2] ^= 1;
+        }
+        seen.extend_from_slice(&piece[..count]);
+        if to.write_all(&piece[..count]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+    seen
+}
+
+#[tokio::test]
+async fn r1_a_client_without_a_certificate_gets_nothing() {
     let (fleet, clock) = (Ca::new("fleet"), clock(NOW));
     let server = fleet.server(&clock);
     for alpn in [tls::ALPN_HTTP, tls::ALPN_ENROL] {

@@ -260,6 +260,7 @@ pub(super) struct Rig {
     pub(super) disk: MemoryStorage,
     pub(super) board: Arc<Mutex<Board>>,
     pub(super) clock: Arc<StoppedClock>,
+    pub(super) settings: Settings,
     pub(super) events: Arc<Mutex<Vec<Event>>>,
 }
 
@@ -281,6 +282,7 @@ impl Rig {
             disk: MemoryStorage::new(),
             board: Board::new(boots),
             clock: StoppedClock::at(NOW),
+            settings: settings(),
             events: Arc::default(),
         }
     }
@@ -293,6 +295,7 @@ impl Rig {
             disk: self.disk.fork(),
             board: Board::new(boots),
             clock: StoppedClock::at(NOW),
+            settings: self.settings.clone(),
             events: Arc::default(),
         }
     }
@@ -324,7 +327,7 @@ impl Rig {
     }
 
     pub(super) fn open(&self, power: &Power) -> Result<Device, Error> {
-        Device::open(settings(), self.parts(power))
+        Device::open(self.settings.clone(), self.parts(power))
     }
 
     /// Runs the device, through all the boots that it asks for, until `done` or the power fails.

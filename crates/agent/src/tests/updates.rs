@@ -1,13 +1,14 @@
 use std::time::Duration;
 
-use model::{DeploymentState, Seconds};
+use model::{DeploymentState, Seconds, UnixTime};
 use protocol::device::PushEvent;
 
 use super::{
+    backend::StoppedClock,
     board::{Power, Rig},
     fleet::{Fleet, Release},
 };
-use crate::{Event, Exit};
+use crate::{Event, Exit, Settings};
 
 fn states(rig: &Rig) -> Vec<&'static str> {
     rig.backend.reported().iter().map(|(state, _)| state.as_str()).collect()
@@ -34,6 +35,24 @@ async fn an_update_is_fetched_verified_installed_booted_and_confirmed() {
         assert_eq!(crate::Storage::staged_bytes(&rig.disk).unwrap(), 0, "what was fetched is removed");
         let last = rig.backend.world().reports.values().next_back().unwrap().clone();
         assert_eq!((last.before, last.after), ("1.0.0".parse().ok(), "2.0.0".parse().ok()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_whose_clock_says_1970_updates_and_reports_no_time_before_its_metadata() {
+    for own_clock in [false, true] {
+        let release = Release::new("2.0.0", 7, 1000);
+        let mut rig = Rig::blank(false, &[&release]);
+        rig.clock = StoppedClock::at(UnixTime::EPOCH);
+        // Nor does its software know when it was built.
+        rig.settings = Settings { own_clock, built_at: UnixTime::EPOCH, ..rig.settings };
+        let parts = &mut rig.parts(&Power::steady());
+        crate::enrol(Some(rig.token()), &rig.settings, parts).await.unwrap();
+        rig.backend.offer(&release, 1);
+        assert_eq!(rig.settle().await, DeploymentState::Succeeded);
+        let signed_at = rig.backend.world().repository.targets.issued_at.unwrap();
+        let times: Vec<_> = rig.backend.world().reports.values().map(|report| report.at).collect();
+        assert!(!times.is_empty() && times.iter().all(|at| *at >= signed_at), "{times:?}");
     }
 }
 

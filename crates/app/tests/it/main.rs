@@ -2,6 +2,8 @@
 //! still.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it must be")]
 
+mod access;
+mod deceived;
 mod founding;
 mod office;
 mod publication;

@@ -78,6 +78,58 @@ impl Office {
         write_json(&self.path(format!("{name}.card")), &card).unwrap();
     }
 
+    /// Gives somebody's computer a clock of its own, and starts the application there again.
+    pub(crate) async fn restart(&mut self, name: &str, clock: &FakeClock) {
+        drop(self.people.remove(name));
+        let app = App::with_clock(&self.path(name), Arc::new(clock.clone())).unwrap();
+        self.people.insert(name.to_owned(), app);
+        self.unlock(name).await;
+    }
+
+    pub(crate) async fn unlock(&self, name: &str) {
+        self.ok(name, "vault.unlock", json!({ "passphrase": PASSPHRASE })).await;
+    }
+
+    /// A backup of somebody's vault, and the proof that it can be restored.
+    pub(crate) async fn prove_backup(&self, name: &str) {
+        let file = self.path(format!("{name}.backup"));
+        self.ok(name, "vault.backup", json!({ "file": file })).await;
+        self.ok(name, "vault.test_restore", json!({ "file": file, "passphrase": PASSPHRASE })).await;
+    }
+
+    /// A release of these bytes, proposed by the first of these people, signed by all of them and published:
+    /// its id, and the file.
+    pub(crate) async fn publish(&self, names: &[&str], content: &[u8]) -> (Value, PathBuf) {
+        let (author, file) = (names[0], self.path("artifact"));
+        std::fs::write(&file, content).unwrap();
+        let model = json!({ "model": "press-4", "hardware_revisions": ["b"], "slots": [] });
+        self.ok(author, "model.put", model).await;
+        let artifact = json!({
+            "file": file, "model": "press-4", "hardware_revisions": ["b"], "component": "main",
+            "version": "1.0.0", "installer": "slots",
+        });
+        let propose = json!({ "version": "1.0.0", "artifacts": [artifact] });
+        let release = self.ok(author, "release.propose", propose).await;
+        for name in names {
+            self.sign(name, &release["request"]).await.unwrap();
+        }
+        let name = json!({ "release": release["row"]["id"] });
+        let seen = self.ok(author, "release.publish_preview", name.clone()).await;
+        let publish = json!({ "request": name, "token": seen["token"] });
+        let published = self.ok(author, "release.publish", publish).await;
+        assert_eq!(published["row"]["state"], "published", "{published}");
+        (release["row"]["id"].clone(), file)
+    }
+
+    /// The backend's database, for whoever has its disk.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path("backend/store.sqlite")).unwrap()
+    }
+
+    pub(crate) fn clock(&self) -> FakeClock {
+        self.clock.clone()
+    }
+
     /// What a command of this person's comes to.
     pub(crate) async fn run(&self, name: &str, command: &str, request: Value) -> Result<Value, Error> {
         dispatch(&self.people[name], command, request).await
@@ -96,7 +148,7 @@ impl Office {
 
     /// Signs a request, after unlocking.
     pub(crate) async fn sign(&self, name: &str, request: &Value) -> Result<Value, Error> {
-        self.run(name, "vault.unlock", json!({ "passphrase": PASSPHRASE })).await?;
+        self.unlock(name).await;
         let id = &request["id"];
         let shown = self.run(name, "request.show", json!({ "request": id })).await?;
         self.run(name, "request.sign", json!({ "request": id, "digest": shown["digest"] })).await

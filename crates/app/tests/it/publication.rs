@@ -52,6 +52,32 @@ async fn a_fleet_says_where_one_person_alone_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_person_released_alone_stays_marked_when_it_takes_two_later() {
+    let office = Office::found(&["alice", "bob"], 2).await;
+    let threshold =
+        |threshold: u32| json!({ "edit": "threshold", "role": "targets", "threshold": threshold });
+    let lower = office.draft("alice", threshold(1)).await;
+    office.put_into_force(&lower, &["alice", "bob"]).await;
+    // Bob signs as well, so that what is in force counts for two, too.
+    let (release, _) = office.publish(&["alice", "bob"], b"one would have been enough for this").await;
+    let marked = async || {
+        let shown = office.ok("alice", "release.show", json!({ "release": release })).await;
+        let audit = office.ok("alice", "audit.list", json!({})).await;
+        let rows = audit["rows"].as_array().unwrap();
+        let published =
+            rows.iter().find(|row| row["subject"] == release && row["action"] == "publish_release");
+        let published = published.unwrap_or_else(|| panic!("its publication is on record: {audit}"));
+        (shown["row"]["no_separation_of_duties"].clone(), published["reason"].clone())
+    };
+    let before = marked().await;
+    assert_eq!(before, (json!(true), json!("no separation of duties")));
+    let raise = office.draft("alice", threshold(2)).await;
+    office.put_into_force(&raise, &["alice", "bob"]).await;
+    assert_eq!(office.ok("alice", "fleet.show", json!({})).await["no_separation_of_duties"], false);
+    assert_eq!(marked().await, before, "one could have released it all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_rests_on_metadata_out_of_date_is_not_signed() {
     let office = Office::found(&["alice", "bob"], 2).await;
     let renewal = office.ok("alice", "request.renew", json!({})).await;

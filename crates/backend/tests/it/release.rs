@@ -1,5 +1,6 @@
 //! Releases: who proposes, signs, publishes and withdraws, and that nobody slips anything in.
 
+use backend::Config;
 use bytes::Bytes;
 use envelope::{
     sha256,
@@ -10,13 +11,14 @@ use model::{ReleaseState, Role, RolloutState, Seconds};
 use protocol::{
     Base64, ErrorCode,
     operator::{
-        ArtifactUpload, AuditRow, Page, PostReview, ProposeRelease, PublishMetadata, ReleaseDetail,
-        ReleaseRow, RequestState, RolloutStep, SignatureRequest, Verdict, WithdrawRelease, path,
+        AlarmKind, ArtifactUpload, AuditRow, Page, PostReview, ProposeRelease, PublishMetadata,
+        ReleaseDetail, ReleaseRow, RequestState, RolloutStep, SignatureRequest, Verdict, WithdrawRelease,
+        path,
     },
 };
 use testkit::{Client, FakeClock, Fleet, Payload, Running};
 
-use crate::support::{online, reaches};
+use crate::support::{alarmed, online, reaches};
 
 async fn two_of_three() -> Running {
     Running::with(Fleet::found(3, 2, FakeClock::START), |_| {}).await
@@ -282,6 +284,33 @@ async fn put(
     let path = path::blob(sha256(whole));
     let body = Bytes::copy_from_slice(part);
     client.request(Method::PUT, &path, &[("content-range", &header)], body).await.unwrap().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_finds_no_room_says_so_raises_an_alarm_and_goes_on_once_there_is() {
+    let little = |config: &mut Config| config.limits.ciphertext_bytes = Some(1_500_000);
+    let mut running = Running::with(Fleet::of_one(FakeClock::START), little).await;
+    let mut admin = running.admin().await;
+    let (whole, step) = (Payload::of(2_900_000).ciphertext, 1_000_000);
+    put(&mut admin, &whole, &whole[..step], 0..step).await;
+    let range = format!("bytes {step}-{}/{}", 2 * step - 1, whole.len());
+    let (blob, part) = (path::blob(sha256(&whole)), whole.slice(step..2 * step));
+    let refused = admin.request(Method::PUT, &blob, &[("content-range", &range)], part).await.unwrap();
+    assert_eq!((refused.code(), refused.status.as_u16()), (ErrorCode::StorageFull, 507));
+    assert_eq!(alarmed(&mut admin, AlarmKind::Storage).await, 1);
+    // Everything else goes on.
+    let (_, mut reader) = running.member("rita", &[Role::Auditor]).await;
+    reader.get(path::FLEET).await.done();
+
+    running.restart().await;
+    let mut admin = running.admin().await;
+    let range = format!("bytes */{}", whole.len());
+    let so_far = admin.request(Method::PUT, &blob, &[("content-range", &range)], Bytes::new()).await.unwrap();
+    let so_far: ArtifactUpload = so_far.ok();
+    assert_eq!((so_far.stored_bytes, so_far.complete), (step as u64, false), "what fitted is kept");
+    let upload = put(&mut admin, &whole, &whole[step..], step..whole.len()).await;
+    assert!(upload.complete);
+    assert_eq!(alarmed(&mut admin, AlarmKind::Storage).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
