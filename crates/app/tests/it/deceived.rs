@@ -52,7 +52,8 @@ async fn nobody_seals_to_a_key_that_the_backend_passes_off_as_a_colleagues() {
     let (release, file) = office.publish(&["alice", "bob"], &[7; 5_000]).await;
     let keys = office.ok("alice", "fleet.keys", json!({})).await;
     let rows = keys["keys"].as_array().unwrap();
-    let bob = rows.iter().find(|row| row["role"] == "member" && row["holder"] == "bob").unwrap()["id"].clone();
+    let bob =
+        rows.iter().find(|row| row["role"] == "member" && row["holder"] == "bob").unwrap()["id"].clone();
 
     let database = office.database();
     let (name, honest): (String, Vec<u8>) = database
