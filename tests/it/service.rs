@@ -23,7 +23,7 @@ fn a_backend_by_its_configuration_file_logs_json_lines_without_a_secret() {
     let token = fleet.path("token");
     let out = token.display().to_string();
     fleet.json(&["device", "token", "--serial", "P4-1", "--model", MODEL, "--out", &out]);
-    fleet.refused("alice", &["device", "show", "00000000000000000000000000000000"]);
+    fleet.refused("alice", &["device", "show", "dev_00000000000000000000000000000000"]);
     fleet.kill_backend();
 
     let log = fleet.read("backend.json-log");

@@ -86,11 +86,6 @@ impl Site {
         self.backend = Some(Process::start(&mut serve, &self.path(log)));
     }
 
-    /// Starts a command of this person's; what it prints goes to a file.
-    pub(crate) fn start(&self, name: &str, arguments: &[&str], out: &str) -> Process {
-        Process::start(&mut self.command(name, "passphrase", arguments), &self.path(out))
-    }
-
     /// Ends the backend as a power cut would.
     pub(crate) fn kill_backend(&mut self) {
         self.backend.take().expect("the backend runs").kill();

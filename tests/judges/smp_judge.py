@@ -132,7 +132,6 @@ def against_mcuboot(servers, work):
     for config, verb, buffer in [
         ("serial_recovery", "recover", 1024),
         ("serial_recovery_buf512", "recover", 256),
-        ("serial_recovery_raw", "recover-raw", 1024),
     ]:
         (bootloader,) = servers.glob(f"*_mps2_an385_{config}.hex")
         image = bootloader.with_suffix(".signed.bin")

@@ -20,7 +20,8 @@ test("the first run sets a training fleet up", async () => {
   await page.getByLabel("Simulated devices").fill("120");
   await page.getByRole("button", { name: "Start a demo fleet" }).click();
   await expect(page.getByText("Training, simulated devices")).toBeVisible({ timeout: 120_000 });
-  await expect(page.getByRole("link", { name: /^Devices/ })).toContainText("120");
+  // And the two boards on its service bench.
+  await expect(page.getByRole("link", { name: /^Devices/ })).toContainText("122");
   const folder = await page.evaluate(async () => {
     const headers = { authorization: `Bearer ${sessionStorage.getItem("fleetseal-bearer")}`, "content-type": "application/json" };
     const answer = await fetch("/rpc/workspace.list", { method: "POST", headers, body: "{}" });
@@ -126,7 +127,9 @@ test("devices are listed, found by serial number, and opened", async () => {
   await findsNothing(page);
   await grid.getByRole("button", { name: "Device" }).click();
   await expect(grid.getByRole("columnheader", { name: "Device" })).toHaveAttribute("aria-sort", "descending");
-  await expect(grid.getByRole("row").nth(1)).toContainText("TRN-000119");
+  // The boards of the service bench come last by serial number, so first now.
+  await expect(grid.getByRole("row").nth(1)).toContainText("TRN-B2-000000");
+  await expect(grid.getByRole("row").nth(3)).toContainText("TRN-000119");
   await grid.getByRole("button", { name: "Enrolled" }).click();
   await expect(grid.getByRole("columnheader", { name: "Enrolled" })).toHaveAttribute("aria-sort", "ascending");
   await expect(page).toHaveURL(/sort=enrolled/);

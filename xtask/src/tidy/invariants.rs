@@ -139,11 +139,12 @@ fn tests_in(file: &File) -> Vec<String> {
             (_, Some(name)) if marked => Some(name),
             _ => None,
         };
-        if let Some(name) = found {
+        // In a macro that makes tests, the name is its row's.
+        if let Some(name) = found.filter(|name| !name.is_empty()) {
             let path = file_path.iter().copied().chain(modules.iter().map(|(name, _)| *name)).chain([name]);
             names.push(path.collect::<Vec<_>>().join("::"));
-            marked = false;
         }
+        marked &= found.is_none();
         if makers.iter().any(|maker| line.starts_with(&format!("{maker}! {{"))) {
             rows = Some(depth + 1);
         }

@@ -27,7 +27,7 @@ use sim::{SimDevice, TakenOver};
 use tokio::sync::mpsc;
 
 use super::{
-    field::{ALPHA, BETA, DELTA, GAMMA, Running},
+    field::{ALPHA, BETA, CUT_OFF, DELTA, GAMMA, Running},
     rules::{Rule, Rules},
     stage::Stage,
     tampered,
@@ -354,9 +354,9 @@ async fn swap_keys(
     let original = put_certificate(stage, device, &forged)?;
     let listener = stage.listen().await?;
     stage.start(listener);
-    // Beside an honest device, so that there is something to plan.
+    // Beside an honest device that no other rollout holds, so that there is something to plan.
     let preview =
-        stage.alice.run::<RolloutPreview>(plan(release, vec![device, field.ids[BETA]], None)).await?;
+        stage.alice.run::<RolloutPreview>(plan(release, vec![device, field.ids[CUT_OFF]], None)).await?;
     let untrusted = preview.excluded.iter().find(|exclusion| exclusion.reason == ExclusionReason::Untrusted);
     let held = untrusted.is_some_and(|exclusion| exclusion.examples == [device]) && preview.devices == 1;
     let outcome = if held {

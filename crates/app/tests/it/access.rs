@@ -9,11 +9,13 @@ use crate::office::Office;
 /// request: nothing is carried out.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_runs_the_commands_that_are_its_own_and_no_others() {
-    let office = Office::found(&["alice"], 1).await;
     let mut refused = 0;
     for role in Role::ALL {
-        let given = office.database().execute("UPDATE person SET roles = ?1", [role.as_str()]).unwrap();
-        assert_eq!(given, 1);
+        let office = Office::found_and(&["alice"], 1, |office| {
+            let given = office.database().execute("UPDATE person SET roles = ?1", [role.as_str()]).unwrap();
+            assert_eq!(given, 1);
+        })
+        .await;
         for (name, access) in TABLE {
             let error = office.run("alice", name, Value::Null).await.unwrap_err();
             let allowed = match access {

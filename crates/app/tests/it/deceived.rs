@@ -103,7 +103,7 @@ async fn a_laptop_in_2099_starts_no_rollout_and_lets_no_device_in_or_out() {
     tokio::time::timeout(Duration::from_secs(20), pending).await.expect("the device asks");
     let phase = json!({ "size": "rest", "success": 100, "soak": 0, "gate": "continue" });
     let plan = json!({
-        "release": "00000000000000000000000000000000", "phases": [phase],
+        "release": "rel_00000000000000000000000000000000", "phases": [phase],
         "failure": { "share": 10, "minimum_sample": 1 }, "device_timeout": 3_600, "retries": 0,
         "link_life": 600, "ticket_life": 86_400,
     });

@@ -42,6 +42,11 @@ impl Office {
 
     /// These people found a fleet, of whom so many must sign.
     pub(crate) async fn found(names: &[&str], threshold: u32) -> Self {
+        Self::found_and(names, threshold, |_| ()).await
+    }
+
+    /// The same, with something done to what the backend keeps before it starts.
+    pub(crate) async fn found_and(names: &[&str], threshold: u32, adopted: impl FnOnce(&Self)) -> Self {
         let (mut office, listener) = Self::empty().await;
         for name in names {
             office.newcomer(name).await;
@@ -53,6 +58,7 @@ impl Office {
         }
         let founding: Founding = read_json(&office.path("founding.json")).unwrap();
         Backend::adopt(&office.config, &founding.adopt().unwrap()).await.unwrap();
+        adopted(&office);
         let backend = Backend::open(office.config.clone()).await.unwrap();
         let shutdown = tokio_util::sync::CancellationToken::new();
         office.backend = Some(tokio::spawn(async move { backend.serve(listener, shutdown).await.unwrap() }));
